@@ -1,0 +1,3 @@
+"""Import web-server logs into Piwik and Matomo."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,3 @@
+from piwik_import.cli import main
+
+main()

@@ -1,0 +1,413 @@
+"""The command line: options, environment and configuration file → settings → exit code.
+
+`import` is the default command, so that ``piwik-import access.log`` is all it takes. Whatever loads httpx or rich
+is imported inside the commands: ``--help`` and ``--version`` do without.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from piwik_import import __version__
+from piwik_import.errors import EXIT_CODES, PiwikImportError, UsageError, printable
+
+if TYPE_CHECKING:
+    from piwik_import.importer import Settings
+    from piwik_import.report import Report
+
+PREFIX = "PIWIK_IMPORT_"
+
+
+class Topic(click.Option):
+    """An option that stands under a topic in the help, and that the environment may set."""
+
+    def __init__(self, *args: Any, topic: str = "", env: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.topic = topic
+        long = max((name for name in self.opts if name.startswith("--")), key=len, default="")
+        names = [PREFIX + name.lstrip("-").replace("-", "_").upper() for name in self.opts if name.startswith("--")]
+        self.envvar = [*names, *([env] if env else [])] if long else None
+
+
+class Command(click.Command):
+    """A command whose help groups the options by topic."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        topics: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
+            if record is not None:
+                topics.setdefault(getattr(parameter, "topic", "") or "Other", []).append(record)
+        for topic, records in topics.items():
+            with formatter.section(topic):
+                formatter.write_dl(records)
+
+
+class DefaultGroup(click.Group):
+    """A group that takes what is no command for the arguments of ``import``, and shows its help as its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["import", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage(ctx.command_path, "[import] [OPTIONS] LOG...")
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] ...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        self.commands["import"].format_options(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
+
+
+def option(topic: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
+    """Declare an option under a topic."""
+    attributes.setdefault("show_default", "default" in attributes and attributes["default"] is not None)
+    return click.option(*names, cls=Topic, topic=topic, **attributes)
+
+
+def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Take the keys of a TOML file as defaults. They are the options' names."""
+    places = [Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "piwik-import" / "config.toml"]
+    places.append(Path("/etc/piwik-import.toml"))
+    path = path or next((place for place in places if place.is_file()), None)
+    if path is None:
+        return None
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config {printable(str(path))}: {error}") from None
+    names = {
+        name.lstrip("-").replace("-", "_"): parameter.name
+        for parameter in ctx.command.params
+        if isinstance(parameter, click.Option)
+        for name in parameter.opts
+        if parameter.name != "config"
+    }
+    defaults = {}
+    for key, value in table.items():
+        known = names.get(key.replace("-", "_"))
+        if known is None:
+            raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
+        defaults[known] = value
+    ctx.default_map = defaults
+    return path
+
+
+@click.group(
+    cls=DefaultGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="piwik-import", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Import web-server logs into a Piwik or Matomo server.
+
+    \b
+    piwik-import --sandbox access.log       try it out: nothing leaves this machine
+    piwik-import --dry-run access.log       see what would be imported
+    piwik-import --url https://stats.example.org --idsite 1 /var/log/nginx/access.log*
+
+    LOG is a file, a folder, a pattern, or - for standard input; compressed or not. The token is best given in
+    the environment as PIWIK_TOKEN. Every option can also be set in the environment (--idsite as
+    PIWIK_IMPORT_IDSITE) and in a TOML file (idsite = 1).
+    """
+
+
+@cli.command("import", cls=Command)
+@click.argument("logs", metavar="LOG...", nargs=-1)
+@option(
+    "Server", "--url", env="PIWIK_URL", metavar="URL", help="The server: https://stats.example.org, or its piwik.php."
+)
+@option(
+    "Server",
+    "--token-auth",
+    "--token",
+    "token",
+    env="PIWIK_TOKEN",
+    metavar="TOKEN",
+    help="API token of a user with write access; better set as PIWIK_TOKEN.",
+)
+@option(
+    "Server",
+    "--idsite",
+    "--site",
+    "site",
+    env="PIWIK_SITE",
+    type=click.IntRange(1),
+    metavar="ID",
+    help="The site that the hits belong to.",
+)
+@option(
+    "Server",
+    "--base-url",
+    metavar="URL",
+    help="Where the pages are of a log that names no host.  [default: the site's URL on the server]",
+)
+@option(
+    "Log",
+    "--log-format-name",
+    "--format",
+    "format",
+    metavar="NAME",
+    help="The format of the logs, or a file that describes it.  [default: recognised]",
+)
+@option(
+    "Log",
+    "--order",
+    type=click.Choice(["time", "given"]),
+    default="time",
+    help="Read several logs in the order of their first records, or as given.",
+)
+@option("What is imported", "--enable-bots", "--bots", "bots", is_flag=True, help="Bots too.")
+@option(
+    "What is imported",
+    "--enable-static",
+    "static",
+    is_flag=True,
+    help="Static files too (css, js, images …), as downloads.",
+)
+@option(
+    "What is imported",
+    "--enable-http-errors",
+    "errors",
+    is_flag=True,
+    help="Errors too (status 4xx and 5xx), under a title that names them.",
+)
+@option(
+    "What is imported", "--enable-http-redirects", "redirects", is_flag=True, help="Redirects too (status 3xx but 304)."
+)
+@option(
+    "What is imported",
+    "--download-extensions",
+    metavar="EXT,…",
+    help="Extensions of downloads in place of the built-in ones.",
+)
+@option("What is imported", "--add-download-extensions", metavar="EXT,…", help="Further extensions of downloads.")
+@option(
+    "Sending",
+    "--recorders",
+    "--concurrency",
+    "recorders",
+    type=click.IntRange(1, 64),
+    default=4,
+    help="Requests in flight at once.",
+)
+@option(
+    "Sending",
+    "--recorder-max-payload-size",
+    "--chunk-size",
+    "chunk_size",
+    type=click.IntRange(1, 10_000),
+    default=200,
+    help="Hits in one request.",
+)
+@option(
+    "Sending",
+    "--request-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=300,
+    metavar="SECONDS",
+    help="How long to wait for an answer.",
+)
+@option(
+    "Sending",
+    "--retry-for",
+    type=click.FloatRange(0),
+    default=600,
+    metavar="SECONDS",
+    help="How long to try again while the server is in trouble.",
+)
+@option("Trying out", "--dry-run", is_flag=True, help="Read and count, but send nothing.")
+@option(
+    "Trying out", "--output", metavar="FILE", help="With --dry-run: write every hit as a line of JSON; - is stdout."
+)
+@option("Trying out", "--sandbox", is_flag=True, help="Import into an embedded tracker and show what it recorded.")
+@option(
+    "Messages",
+    "--progress",
+    type=click.Choice(["auto", "bar", "plain", "none"]),
+    default="auto",
+    help="Progress on stderr: bars on a terminal, else a line now and then.",
+)
+@option(
+    "Messages",
+    "--summary",
+    type=click.Choice(["text", "json", "none"]),
+    default="text",
+    help="The summary on stdout at the end.",
+)
+@option(
+    "Messages",
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    metavar="FILE",
+    help="TOML file of options.  [default: ~/.config/piwik-import/config.toml, else /etc/piwik-import.toml]",
+)
+def import_(
+    logs: tuple[str, ...],
+    dry_run: bool,
+    output: str | None,
+    sandbox: bool,
+    progress: str,
+    summary: str,
+    site: int | None,
+    download_extensions: str | None,
+    add_download_extensions: str | None,
+    **options: Any,
+) -> None:
+    """Import LOGs: files, folders, patterns, or - for standard input."""
+    from piwik_import.hits import DOWNLOADS
+    from piwik_import.importer import Settings
+
+    if not logs:
+        raise UsageError("Missing LOG: name a log file, a folder, a pattern, or - for standard input.")
+    if output is not None and not dry_run:
+        raise UsageError("--output writes the hits of a --dry-run; add --dry-run, or leave it out.")
+    if dry_run and sandbox:
+        raise UsageError("--dry-run sends nothing and --sandbox is there to receive: choose one.")
+    if not (dry_run or sandbox):
+        _require(url=options["url"], token=options["token"], idsite=site)
+    downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
+    downloads |= _extensions(add_download_extensions or "")
+    settings = Settings(logs=logs, site=site or 1, dry_run=dry_run, downloads=downloads, **options)
+    with _sandbox(settings) if sandbox else _as_is(settings) as (settings, after):
+        code = _run(settings, output, progress, summary, after)
+    sys.exit(code)
+
+
+def _require(**settings: object) -> None:
+    """Raise UsageError for the first setting that is missing."""
+    hints = {
+        "url": "Missing --url: the address of the server (or PIWIK_URL). To try without one: --sandbox or --dry-run.",
+        "token": "Missing the API token: set PIWIK_TOKEN, or give --token-auth.",
+        "idsite": "Missing --idsite: the number of the site on the server (or PIWIK_SITE).",
+    }
+    for name, value in settings.items():
+        if value is None:
+            raise UsageError(hints[name])
+
+
+def _extensions(text: str) -> frozenset[str]:
+    return frozenset(part.strip().lstrip(".").lower() for part in text.split(",") if part.strip())
+
+
+@contextmanager
+def _as_is(settings: Settings) -> Iterator[tuple[Settings, Callable[[], str]]]:
+    yield settings, str
+
+
+@contextmanager
+def _sandbox(settings: Settings) -> Iterator[tuple[Settings, Callable[[], str]]]:
+    """Start the embedded tracker and send to it."""
+    from piwik_import.sandbox import Sandbox
+
+    token = "sandbox"
+    with Sandbox(token=token, sites={settings.site: settings.base_url or "http://localhost"}) as tracker:
+        yield replace(settings, url=tracker.url, token=token), lambda: str(tracker.report())
+
+
+def _run(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:
+    """Run the import, show what came of it, and return the exit code."""
+    from piwik_import import importer
+    from piwik_import.progress import shown
+    from piwik_import.report import Report
+
+    report, error = Report(dry_run=settings.dry_run), None
+    with _output(output) as hits:
+        try:
+            with shown(report, progress):
+                importer.run(settings, report, hits)
+        except PiwikImportError as caught:
+            error = caught
+    if report.sources:
+        _show(report, summary, sys.stderr if output == "-" else sys.stdout)
+        if summary == "text" and (more := after()):
+            click.echo(f"\n{more}")
+    if error is not None:
+        raise error
+    return report.exit_code
+
+
+def _show(report: Report, summary: str, stream: IO[str]) -> None:
+    if summary == "json":
+        click.echo(json.dumps(report.as_dict()), file=stream)
+    elif summary == "text":
+        click.echo(report.as_text(), file=stream)
+
+
+@contextmanager
+def _output(name: str | None) -> Iterator[IO[str] | None]:
+    """Open the file of --output."""
+    if name is None:
+        yield None
+    elif name == "-":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any filter
+        yield sys.stdout
+    else:
+        try:
+            with open(name, "w", encoding="utf-8") as file:
+                yield file
+        except OSError as error:
+            raise UsageError(f"--output {printable(name)}: {error.strerror}") from None
+
+
+@cli.command(cls=Command)
+@click.argument("name", required=False)
+def formats(name: str | None) -> None:
+    """List the known formats, or show one with its samples."""
+    from piwik_import.parsers import definition
+
+    if name is not None:
+        click.echo("\n".join(definition.describe(definition.named(name))))
+        return
+    known = definition.known().values()
+    width = max(len(one.name) for one in known)
+    for one in known:
+        click.echo(f"{one.name:{width}}  {one.title}")
+
+
+@cli.command(cls=Command)
+@option("Sandbox", "--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one.")
+@option("Sandbox", "--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]")
+@option("Sandbox", "--token", default="sandbox", help="The token that it accepts.")
+def sandbox(port: int, db: str | None, token: str) -> None:
+    """Serve a small strict tracker on this machine, to try things out."""
+    from piwik_import.sandbox import Sandbox
+
+    tracker = Sandbox(port=port, db=db or ":memory:", token=token)
+    click.echo(f"Tracker at {tracker.url} with token {token}; Ctrl-C ends it and shows what it recorded.", err=True)
+    try:
+        tracker.serve_forever()
+    except KeyboardInterrupt:
+        click.echo(str(tracker.report()))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line. Every error is one message on stderr, and the exit code is its class's."""
+    try:
+        cli.main(arguments, prog_name="piwik-import", standalone_mode=False)
+    except PiwikImportError as error:
+        click.echo(f"piwik-import: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        click.echo(f"piwik-import: {error.format_message()} See piwik-import --help.", err=True)
+        sys.exit(UsageError.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)

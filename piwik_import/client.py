@@ -1,0 +1,217 @@
+"""One request to the server, and what its answer means.
+
+HTTP 200 does not mean recorded. A bulk request counts only if the status is 200, the body is JSON, its
+``status`` is ``success`` and ``tracked + invalid`` is the number of hits sent. All else is one of two: `Refused`,
+which no repetition mends, or `Failed`, which one may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from piwik_import import __version__
+from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError, UsageError, printable
+from piwik_import.tracking import bulk_body
+
+CONNECT_TIMEOUT = 30.0
+TRACKER = "/piwik.php"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The server has taken the hits, but for some."""
+
+    rejected: int = 0
+    named: tuple[int, ...] = ()
+    """Places of the rejected ones, where the server tells them: only a superuser's token learns them."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server takes nothing from us, and would not if asked again."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The request came to nothing, or its answer to us did."""
+
+    reason: str
+    in_doubt: bool
+    """Whether the hits may have been recorded all the same."""
+    retry_after: float | None = None
+    """Seconds that the server asked for."""
+
+
+Answer = Recorded | Refused | Failed
+
+
+def tracker_url(url: str) -> str:
+    """Return where hits are sent: `url` as the user wrote it, made whole. Raises UsageError."""
+    whole = url.strip() if "://" in url else f"http://{url.strip()}"
+    try:
+        parts = urlsplit(whole)
+        valid = parts.scheme in ("http", "https") and parts.hostname is not None and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"--url {printable(url)}: not an address of a server, such as https://stats.example.org")
+    if parts.username or parts.query or parts.fragment:
+        raise UsageError("--url: give the address alone, without user, query (?…) or fragment (#…)")
+    path = parts.path if parts.path.endswith(".php") else parts.path.rstrip("/") + TRACKER
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+class Client:
+    """The connection to one server, kept alive; safe to use from several threads."""
+
+    def __init__(self, url: str, token: str | None, *, connections: int = 1, timeout: float = 300.0) -> None:
+        self.url = tracker_url(url)
+        self._token = token
+        self._http = httpx.Client(
+            headers={"User-Agent": f"piwik-import/{__version__}", "Accept-Encoding": "gzip"},
+            timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def send(self, queries: Sequence[str]) -> Answer:
+        """Send `queries` (encoded hits, without ``?``) as one bulk request and read the answer.
+
+        Source: https://developer.matomo.org/api-reference/tracking-api#bulk-tracking
+        """
+        body = bulk_body(queries, self._token)
+        try:
+            response = self._http.post(self.url, content=body, headers={"Content-Type": "application/json"})
+        except httpx.HTTPError as error:
+            # Only what failed before the request left is certain not to have been recorded.
+            before = isinstance(
+                error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
+            )
+            return Failed(_words(error), in_doubt=not before)
+        return meaning(response, len(queries))
+
+    def main_url(self, site: int) -> str:
+        """Ask the server where `site` is.
+
+        Source: https://developer.matomo.org/api-reference/reporting-api, SitesManager.getSiteFromId
+
+        Raises:
+            RefusedError: the token may not know, or there is no such site.
+            UnavailableError: no answer that makes sense.
+        """
+        answer = self._report("SitesManager.getSiteFromId", idSite=site)
+        found = answer[0] if isinstance(answer, list) and answer else answer
+        if isinstance(found, dict) and isinstance(found.get("main_url"), str) and found["main_url"]:
+            return str(found["main_url"])
+        raise RefusedError(
+            f"{self.url}: there is no site {site}, or the token may not see it. Check --idsite and --token-auth."
+        )
+
+    def _report(self, method: str, **parameters: object) -> Any:
+        """Call a method of the Reporting API, with the token in the body: URLs end up in logs."""
+        url = self.url.rpartition("/")[0] + "/index.php"
+        query = {"module": "API", "method": method, "format": "JSON"} | {k: str(v) for k, v in parameters.items()}
+        try:
+            response = self._http.post(url, params=query, data={"token_auth": self._token or "anonymous"})
+            answer = response.json()
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"{url}: {_words(error)}") from None
+        except ValueError:
+            raise self._no_api(url, response) from None
+        if response.status_code in (401, 403) or (isinstance(answer, dict) and answer.get("result") == "error"):
+            said = printable(str(answer.get("message", "")) if isinstance(answer, dict) else "")
+            raise RefusedError(
+                f"{url} refuses {method}: {said or response.status_code}. Check --token-auth and --idsite."
+            )
+        return answer
+
+    def _no_api(self, url: str, response: httpx.Response) -> PiwikImportError:
+        error = UnavailableError if response.status_code >= 500 else RefusedError
+        return error(f"{url}: {_shown(response)} is no answer of the Reporting API. Check --url, or say --base-url.")
+
+
+def meaning(response: httpx.Response, sent: int) -> Answer:
+    """Tell what the answer to a bulk request of `sent` hits means."""
+    status = response.status_code
+    answer = _json(response)
+    if status == 200 and answer is not None and answer.get("status") == "success":
+        return _counted(answer, sent)
+    if status in (408, 425, 429, 503):
+        return Failed(f"the server says {_shown(response)}", False, _retry_after(response))
+    if status == 413:
+        return Refused(f"a request is too large for the server ({_shown(response)}): lower --recorder-max-payload-size")
+    if status in (401, 403):
+        return Refused(
+            f"the server refuses us ({_shown(response)}): check the token, and what stands before the server"
+        )
+    if 300 <= status < 400:
+        target = printable(response.headers.get("Location", "nowhere"))
+        return Refused(f"the server redirects ({status}) to {target}: give that address as --url")
+    if 400 <= status < 500:
+        return Refused(f"{_shown(response)} is no answer of a tracker that takes bulk requests: check --url")
+    if status >= 500:
+        # An error of the tracker itself says that its transaction was rolled back; one of a proxy says nothing.
+        rolled_back = answer is not None and answer.get("status") == "error" and answer.get("tracked") != sent
+        return Failed(f"the server says {_shown(response)}", not rolled_back, _retry_after(response))
+    return Failed(f"{_shown(response)} is no answer of a tracker: check --url", in_doubt=True)
+
+
+def _counted(answer: dict[str, Any], sent: int) -> Answer:
+    """Read the counts of an answer that says success."""
+    tracked, invalid = answer.get("tracked"), answer.get("invalid", 0)
+    if not isinstance(tracked, int) or not isinstance(invalid, int) or not 0 <= tracked + invalid <= sent:
+        return Failed("the server's counts make no sense", in_doubt=True)
+    if tracked + invalid == 0:
+        return Refused("the server answers success, but records nothing: are its statistics switched off?")
+    named = answer.get("invalid_indices") or ()
+    places = tuple(place for place in named if isinstance(place, int) and 0 <= place < sent)
+    if tracked + invalid < sent:
+        lost = sent - tracked - invalid
+        return Recorded(sent - tracked, (), f"{lost} of them it neither recorded nor named")
+    return Recorded(
+        invalid, places if len(places) == invalid else (), "it calls them invalid" if not places else "it is invalid"
+    )
+
+
+def _json(response: httpx.Response) -> dict[str, Any] | None:
+    try:
+        answer = response.json()
+    except ValueError:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _shown(response: httpx.Response) -> str:
+    """Show an answer in few words: status, type, first words."""
+    kind = response.headers.get("Content-Type", "no type").partition(";")[0]
+    words = " ".join(response.text[:400].split())
+    return (
+        f"{response.status_code} {printable(kind)}: {printable(words, 80)}"
+        if words
+        else f"{response.status_code}, empty"
+    )
+
+
+def _words(error: httpx.HTTPError) -> str:
+    """Say what went wrong with a connection."""
+    name = type(error).__name__
+    said = printable(str(error)) or name
+    return f"no answer in time ({name})" if isinstance(error, httpx.TimeoutException) else said
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isdecimal() else None

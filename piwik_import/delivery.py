@@ -1,0 +1,126 @@
+"""Lanes × client: every chunk is sent until its fate is known, or until it is clear that it will not be.
+
+Each lane has one thread and one request in flight. Policy, in one place:
+
+    answer      what happens
+    Recorded    the chunk is settled; rejected hits are counted, and not sent again
+    Refused     everything stops: the token, the site or the address is wrong
+    Failed      the same chunk again after a pause that doubles, until `patience` seconds have passed
+
+The very first chunk goes alone. A server counts each bulk with a bad token as a failed login, and after some
+twenty of them it shuts us out for an hour: one is enough to learn it.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from time import monotonic
+
+from piwik_import.client import Client, Failed, Recorded, Refused
+from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
+from piwik_import.lanes import Lanes
+from piwik_import.report import Report
+from piwik_import.translate import Entry
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 60.0
+
+
+class Delivery:
+    """The threads that empty the lanes. `error` is why they gave up, if they did."""
+
+    def __init__(self, lanes: Lanes, client: Client, report: Report, *, patience: float = 600.0) -> None:
+        self.error: PiwikImportError | None = None
+        self._lanes = lanes
+        self._client = client
+        self._report = report
+        self._patience = patience
+        self._stopping = threading.Event()
+        self._welcome = threading.Event()  # some chunk was recorded: the token is good
+        self._first = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._work, args=(lane,), name=f"lane {lane}", daemon=True)
+            for lane in range(len(lanes))
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Let the requests in flight end, and send nothing more."""
+        self._stopping.set()
+        self._lanes.abandon()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until every lane has ended; False if `timeout` seconds were not enough."""
+        end = monotonic() + timeout
+        for thread in self._threads:
+            thread.join(max(0.0, end - monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def _work(self, lane: int) -> None:
+        """Send one lane's chunks in their order."""
+        try:
+            while (chunk := self._lanes.take(lane)) is not None:
+                with self._first:  # one lane tries the door; the others wait behind it
+                    alone = not self._welcome.is_set()
+                    if alone:
+                        self._deliver(chunk)
+                if not alone:
+                    self._deliver(chunk)
+        except PiwikImportError as error:
+            self._give_up(error)
+        except BaseException as error:
+            self._give_up(PiwikImportError(f"internal error in lane {lane}: {error!r}"))
+            raise
+
+    def _give_up(self, error: PiwikImportError) -> None:
+        self.error = self.error or error
+        self.stop()
+
+    def _deliver(self, chunk: Sequence[Entry]) -> None:
+        """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
+        queries = [entry.query for entry in chunk]
+        started, pause, in_doubt, tries = monotonic(), FIRST_PAUSE, False, 0
+        while not self._stopping.is_set():
+            self._report.sending(chunk, retry=tries > 0)
+            try:
+                answer = self._client.send(queries)
+            finally:
+                self._report.answered(chunk)
+            tries += 1
+            if isinstance(answer, Failed):
+                in_doubt = in_doubt or answer.in_doubt
+                wait = max(answer.retry_after or 0.0, pause * random.uniform(0.5, 1.0))
+                if monotonic() - started + wait > self._patience:
+                    self._leave(chunk, in_doubt)
+                    raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up after {tries} tries.")
+                self._report.trouble = f"{answer.reason}; next try in {wait:.0f} s"
+                self._stopping.wait(wait)
+                pause = min(pause * 2, LONGEST_PAUSE)
+                continue
+            self._report.trouble = None
+            self._settle(chunk, answer)
+            if in_doubt:
+                self._report.note(
+                    f"{len(chunk)} hits were sent again after their answer was lost: the server may hold them twice"
+                    f" ({self._report.sources[chunk[0].source].name}, lines {chunk[0].line} to {chunk[-1].line})"
+                )
+            return
+        self._leave(chunk, in_doubt)
+
+    def _settle(self, chunk: Sequence[Entry], answer: Recorded | Refused) -> None:
+        if isinstance(answer, Refused):
+            raise RefusedError(f"{self._client.url}: {answer.reason}")
+        if answer.rejected == len(chunk) and not self._welcome.is_set():
+            raise RefusedError(
+                f"{self._client.url}: the server calls every hit invalid. Either the token is not that of a user with"
+                " write access to the site (check --token-auth), or there is no such site (check --idsite)."
+            )
+        self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
+        self._welcome.set()
+
+    def _leave(self, chunk: Sequence[Entry], in_doubt: bool) -> None:
+        if in_doubt:
+            self._report.doubt(chunk)

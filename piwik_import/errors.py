@@ -1,0 +1,94 @@
+"""Every error that ends the program and is shown to a person.
+
+    PiwikImportError                1   something that should not have happened
+    ├── UsageError                  2   an option, a setting or a file is wrong
+    │   ├── SourceError                 a log cannot be read
+    │   ├── UnknownFormat               no format fits a log
+    │   └── FormatError                 a format file is wrong
+    ├── RefusedError                4   the server refuses the token or the site
+    ├── UnavailableError           75   the server cannot be reached; try again later
+    └── Interrupted               130   Ctrl-C or SIGTERM
+
+A message says where, what, and what to do next. What can be skipped (a bad line, a refused hit) is no
+exception here but a count in the report; what can be retried never leaves `delivery`.
+"""
+
+from __future__ import annotations
+
+EXIT_CODES = {
+    0: "everything was imported",
+    1: "internal error",
+    2: "wrong usage or configuration",
+    3: "finished, but some lines or hits were refused",
+    4: "the server refuses the token or the site; nothing more was sent",
+    75: "the server could not be reached, or another import of this source is running; run again",
+    130: "interrupted",
+}
+
+
+class PiwikImportError(Exception):
+    """The root: carries the exit code that the command line ends with."""
+
+    exit_code = 1
+
+
+class UsageError(PiwikImportError):
+    """An option, a setting or a file that the user named is wrong."""
+
+    exit_code = 2
+
+
+class SourceError(UsageError):
+    """A log cannot be found or read."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{printable(name)}: {reason}")
+
+
+class UnknownFormat(UsageError):
+    """No known format fits a source."""
+
+    def __init__(self, name: str, line: str, tried: int) -> None:
+        super().__init__(
+            f"{printable(name)}: none of the {tried} known formats fits this log. It begins with\n"
+            f"    {printable(line)}\n"
+            "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
+            "see formats/README.md."
+        )
+
+
+class FormatError(UsageError):
+    """A format file cannot be used."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"format {printable(name)}: {reason}")
+
+
+class RefusedError(PiwikImportError):
+    """The server will not take anything from us as we are: token, site or address is wrong."""
+
+    exit_code = 4
+
+
+class UnavailableError(PiwikImportError):
+    """The server cannot be reached or is in trouble; the same command may work later."""
+
+    exit_code = 75
+
+
+class Interrupted(PiwikImportError):
+    """The user or the system asked us to stop."""
+
+    exit_code = 130
+
+
+def printable(text: str, limit: int = 160) -> str:
+    """Return `text` so that a terminal shows it and obeys nothing in it, cut to `limit` characters.
+
+    A log holds whatever strangers sent: an escape sequence in a user agent could retitle the window
+    or hide lines (CWE-150).
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text[:limit]
+    )
+    return shown if len(text) <= limit else shown + "…"

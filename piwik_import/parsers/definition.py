@@ -1,0 +1,111 @@
+"""Format files: read, checked, compiled.
+
+A format is one TOML file; formats/README.md says what it may hold. This module knows the files and their keys,
+not what a pattern or a field means.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from piwik_import.errors import FormatError
+from piwik_import.parsers.json_lines import compile_json
+from piwik_import.parsers.pattern import Pattern, fields_of
+from piwik_import.parsers.record import Parser
+
+KEYS = {"title", "source", "aliases", "pattern", "json", "sample"}
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One format as its file describes it. Holds data only, so it travels to other processes."""
+
+    name: str
+    title: str
+    source: str
+    """The page of its maker."""
+    aliases: tuple[str, ...] = ()
+    """Names that other importers know it by."""
+    pattern: str | None = None
+    """The line with ``{field}`` where a field stands: see `pattern`."""
+    json: Mapping[str, str] = field(default_factory=dict)
+    """Field → key of an object: see `json_lines`."""
+    samples: tuple[Mapping[str, Any], ...] = ()
+    """``line`` and the fields that the line must become."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Name the fields that its lines give."""
+        return tuple(fields_of(self.pattern)) if self.pattern is not None else tuple(self.json)
+
+    def compile(self) -> Parser:
+        """Return the parser of its lines. Raises FormatError."""
+        try:
+            return Pattern(self.pattern).parse if self.pattern is not None else compile_json(self.json)
+        except (ValueError, KeyError) as error:
+            reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
+            raise FormatError(self.name, reason) from None
+
+
+def folder() -> Path:
+    """Return the folder of the format files: installed beside this package, in a checkout at the top."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "formats"
+    return installed if installed.is_dir() else package.parent / "formats"
+
+
+@cache
+def known() -> Mapping[str, Definition]:
+    """Read every format file that comes with the program; by name."""
+    return {path.stem: read(path) for path in sorted(folder().glob("*.toml"))}
+
+
+def named(name: str) -> Definition:
+    """Return the format called `name`, be it by an alias. Raises FormatError."""
+    for definition in known().values():
+        if name == definition.name or name in definition.aliases:
+            return definition
+    raise FormatError(name, "no such format; `piwik-import formats` lists those there are.")
+
+
+def read(path: Path) -> Definition:
+    """Read a format file. Raises FormatError."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(path.name, str(error)) from None
+    if unknown := table.keys() - KEYS:
+        raise FormatError(path.name, f"unknown key {', '.join(sorted(unknown))}; known are {', '.join(sorted(KEYS))}")
+    if ("pattern" in table) == ("json" in table):
+        raise FormatError(path.name, "it needs one of `pattern` and `json`")
+    return Definition(
+        name=path.stem,
+        title=table.get("title", path.stem),
+        source=table.get("source", ""),
+        aliases=tuple(table.get("aliases", ())),
+        pattern=table.get("pattern"),
+        json=table.get("json", {}),
+        samples=tuple(table.get("sample", ())),
+    )
+
+
+def describe(definition: Definition) -> Iterator[str]:
+    """Yield the lines of a text that shows a format with its samples."""
+    yield f"{definition.name}: {definition.title}"
+    yield f"  {definition.source}"
+    if definition.aliases:
+        yield f"  also called {', '.join(definition.aliases)}"
+    yield ""
+    if definition.pattern is not None:
+        yield f"  {definition.pattern.strip()}"
+    width = max(map(len, definition.json), default=0)
+    yield from (f"  {name:{width}}  {key}" for name, key in definition.json.items())
+    for sample in definition.samples:
+        yield ""
+        yield f"  {sample['line']}"
+        yield from (f"      {name:16} {value}" for name, value in sample.items() if name != "line")

@@ -1,0 +1,102 @@
+"""A line that is a JSON object → a record."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from piwik_import.parsers import request
+from piwik_import.parsers.fields import FIELDS, converter
+from piwik_import.parsers.record import BadLine, Parser, Record
+
+fast_loads: Callable[[str], Any]
+try:
+    from orjson import loads as fast_loads
+except ImportError:  # the extra `fast` brings it
+    fast_loads = json.loads
+
+RAW_BYTE = re.compile(r"(\\\\)|\\x([0-9A-Fa-f]{2})")
+"""What nginx writes into a JSON log whose log_format lacks escape=json: bytes, not characters."""
+
+
+def compile_json(keys: Mapping[str, str]) -> Parser:
+    """Return the parser of objects whose `keys` map our fields to ``key`` or ``key:form``.
+
+    Raises ValueError for a field or form that does not exist.
+    """
+    if unknown := keys.keys() - FIELDS.keys():
+        raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
+    if "time" not in keys or not keys.keys() & {"request", "target", "path"}:
+        raise ValueError("it needs time and one of request, target, path")
+    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS}
+    assembled = "request" not in keys
+    fields = [name for name in Record._fields if name != "request"]
+    at = Record._fields.index("request")
+
+    def parse(line: str) -> Record:
+        values = load(line)
+        found = [get[name](values) for name in fields]
+        if assembled:
+            logged = get["target"](values) or get["path"](values)
+            found.insert(at, request.from_parts(get["method"](values), logged, get["query"](values)))
+        else:
+            found.insert(at, get["request"](values))
+        return Record._make(found)
+
+    return parse
+
+
+def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that takes the value of the field `name` out of an object."""
+    memo = converter(name, form)
+    if not key:
+        return (lambda _: memo["-"]) if name == "request" else lambda _: None
+
+    def get(values: dict[str, Any]) -> Any:
+        value = values.get(key)
+        if value is not None and not isinstance(value, str):
+            if isinstance(value, bool | dict | list):
+                raise BadLine(f"{name}: {key} is no single value")
+            value = str(value)
+        return memo[value]
+
+    return get
+
+
+def load(line: str) -> dict[str, Any]:
+    """Read one object from a line whose bytes are its characters (Latin-1). Raises BadLine."""
+    line = line.strip("\r\n\t \0")
+    try:
+        values = _loads(line)
+    except ValueError as error:
+        if r"\x" not in line:
+            raise BadLine(f"the line is no JSON: {error}") from None
+        try:
+            values = _loads(RAW_BYTE.sub(_raw_byte, line))
+        except ValueError:
+            raise BadLine(f"the line is no JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise BadLine("the line is JSON, but no object")
+    return values
+
+
+def _loads(line: str) -> Any:
+    text = line if line.isascii() else line.encode("latin-1").decode("utf-8", "surrogateescape")
+    try:
+        return fast_loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError:  # orjson takes no lone surrogates, which stand for bytes that are not UTF-8
+        if text.isascii() or fast_loads is json.loads:
+            raise
+        return json.loads(text)
+
+
+def _raw_byte(escape: re.Match[str]) -> str:
+    """Return the byte itself, so that runs of them are read as UTF-8, or a JSON escape where it must be one."""
+    if escape[1]:
+        return escape[1]
+    character = chr(int(escape[2], 16))
+    return f"\\u00{escape[2]}" if character in '"\\' or character < " " else character

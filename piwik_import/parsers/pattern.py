@@ -1,0 +1,189 @@
+"""Compile a line's pattern, as a format file writes it, into a parser.
+
+    {ip} {*} {user} [{time}] "{request}" {status} {length} "{referrer}" "{user_agent}"
+
+Braces hold a field (`fields.FIELDS`), or ``{*}`` for text that is passed over; all else stands for itself. What
+a field may hold follows from what stands after it: up to the quote, the bracket, the space. ``{...}`` at the end
+allows further fields that nobody reads.
+
+The strict expression is tried first. A line that it refuses may be one whose server did not escape quotes, so a
+second expression ends each quoted field at the first quote that the rest of the pattern could follow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from itertools import accumulate
+from operator import getitem
+from typing import Any
+
+from piwik_import.memo import Memo
+from piwik_import.parsers import request
+from piwik_import.parsers.fields import FIELDS, converter
+from piwik_import.parsers.record import BadLine, Record, Request
+
+TOKEN = re.compile(r"\{([^{}]*)\}")
+QUOTED = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
+WORDS = r"\S++(?: (?!\[)\S*+)*+"
+"""Words up to `` [``: a user's name may hold spaces."""
+REST = r"(?: .*+)?"
+"""What ``{...}`` stands for: further fields, from a space on."""
+REQUEST_PARTS = ("method", "target", "path", "query")
+
+
+class Pattern:
+    """The parser of one pattern. Raises ValueError for a pattern that makes no sense.
+
+    Every repetition is possessive or ends at a character that it cannot hold: no line makes the match
+    take more than time in proportion to its length.
+    """
+
+    def __init__(self, template: str) -> None:
+        self.names: list[str] = []
+        self._forms: list[str] = []
+        strict, lenient = [], []
+        pieces = TOKEN.split(template.strip("\n"))
+        for at, piece in enumerate(pieces):
+            if at % 2 == 0:
+                literal = re.escape(piece)
+                strict.append((repr(piece), literal))
+                lenient.append((repr(piece), literal))
+                continue
+            name, _, form = piece.partition(":")
+            if name == "...":
+                strict.append(("further fields", REST))
+                lenient.append(("further fields", REST))
+                continue
+            before, after = pieces[at - 1], pieces[at + 1]
+            following = pieces[at + 2].partition(":")[0] if at + 2 < len(pieces) else ""
+            for steps, text in (
+                (strict, _text(name, before, after)),
+                (lenient, _lenient(name, before, after, following)),
+            ):
+                steps.append((name, text if name == "*" else f"({text})"))
+            if name != "*":
+                self.names.append(name)
+                self._forms.append(form)
+        self._steps = [step for step in strict if step[1]]
+        self._strict = re.compile("".join(text for _, text in strict) + r"((?!))?\r?\Z", re.DOTALL)
+        self._lenient = re.compile("".join(text for _, text in lenient) + r"((?!))?\r?\Z", re.DOTALL)
+        self.parse = self._compile()
+
+    def _compile(self) -> Callable[[str], Record]:
+        """Return the function that parses a line: one match, then one look-up a field."""
+        group = {name: number for number, name in enumerate(self.names, 1)}
+        if len(group) < len(self.names):
+            raise ValueError("a field stands in it twice")
+        if unknown := group.keys() - FIELDS.keys():
+            raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
+        if "time" not in group or not group.keys() & {"request", "target", "path"}:
+            raise ValueError("it needs {time} and one of {request}, {target}, {path}")
+        absent = len(self.names) + 1  # the group that never takes part in a match
+        order = [group.get(name, absent) for name in Record._fields]
+        forms = dict(zip(self.names, self._forms, strict=True))
+        memos: list[Memo[Any, Any]] = [converter(name, forms.get(name, ""), plain) for name in Record._fields]
+        if "request" in group:
+            return self._whole(order, memos)
+        parts = [group.get(name, absent) for name in REQUEST_PARTS]
+        memos[Record._fields.index("request")] = _request_memo({name: forms.get(name, "") for name in REQUEST_PARTS})
+        return self._assembled(order, parts, memos)
+
+    def _whole(self, order: list[int], memos: list[Memo[Any, Any]]) -> Callable[[str], Record]:
+        match, make, again = self._strict.match, Record._make, self._match_again
+
+        def parse(line: str) -> Record:
+            found = match(line) or again(line)
+            return make(map(getitem, memos, found.group(*order)))
+
+        return parse
+
+    def _assembled(self, order: list[int], parts: list[int], memos: list[Memo[Any, Any]]) -> Callable[[str], Record]:
+        """As `_whole`, for a line that holds the request in several fields."""
+        match, make, again = self._strict.match, Record._make, self._match_again
+        at = Record._fields.index("request")
+
+        def parse(line: str) -> Record:
+            found = match(line) or again(line)
+            texts: list[Any] = list(found.group(*order))
+            texts[at] = found.group(*parts)
+            return make(map(getitem, memos, texts))
+
+        return parse
+
+    def _match_again(self, line: str) -> re.Match[str]:
+        """Match `line` less strictly, or raise BadLine with the place where it stops being what it should."""
+        if found := self._lenient.match(line):
+            return found
+        for expected, beginning in reversed(self._beginnings):
+            if not (found := beginning.match(line)):
+                continue
+            if found.end() == len(line):
+                raise BadLine(f"the line ends where {expected} should follow")
+            raise BadLine(f"column {found.end() + 1}: expected {expected}")
+        raise BadLine(f"column 1: expected {self._steps[0][0]}")
+
+    @cached_property
+    def _beginnings(self) -> list[tuple[str, re.Pattern[str]]]:
+        """What should follow, and the expression of all before it; only a broken line has them compiled."""
+        expected = [name for name, _ in self._steps[1:]] + ["the end of the line"]
+        texts = accumulate(text for _, text in self._steps)
+        return [(name, re.compile(text, re.DOTALL)) for name, text in zip(expected, texts, strict=True)]
+
+
+def _text(name: str, before: str, after: str) -> str:
+    """Return what the field `name` may hold between the literals `before` and `after`."""
+    if after.startswith('"') and before.endswith('"'):
+        return QUOTED
+    if name in FIELDS and (known := FIELDS[name].pattern):
+        return known
+    if after.startswith(" ["):
+        return WORDS
+    if not after:
+        return ".*+"
+    if after[0] == " ":
+        return r"\S++"
+    return f"[^{re.escape(after[0])}]*+"
+
+
+def _lenient(name: str, before: str, after: str, following: str) -> str:
+    """As `_text`, but a quoted field ends at the first quote that is followed as the pattern says."""
+    if not (after.startswith('"') and before.endswith('"')):
+        return _text(name, before, after)
+    if len(after) == 1:  # the last field, or the last before the ones that nobody reads
+        return r'(?>.*?(?="(?: ["\d\[-]|\r?\Z)))'
+    shape = FIELDS[following].pattern if following in FIELDS else None
+    return f"(?>.*?(?={re.escape(after)}{f'(?:{shape})' if shape else ''}))"
+
+
+def _request_memo(forms: dict[str, str]) -> Memo[Any, Any]:
+    memos = [converter(name, forms[name], plain) for name in REQUEST_PARTS]
+
+    def assemble(texts: tuple[str | None, ...]) -> Request:
+        method, target, path, query = map(getitem, memos, texts)
+        return request.from_parts(method, target or path, query)
+
+    return Memo(assemble)
+
+
+ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
+
+
+def plain(text: str) -> str:
+    """Return what a server logged as `text`: escapes undone, then the bytes read as UTF-8.
+
+    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them and never a
+    backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8 become lone surrogates.
+    """
+    if "\\" in text:
+        text = ESCAPE.sub(lambda e: chr(int(e[1], 16)) if e[1] else CONTROL.get(e[2], e[2]), text)
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def fields_of(template: str) -> Iterator[str]:
+    """Name the fields of a pattern in their order."""
+    for piece in TOKEN.findall(template):
+        if piece not in ("*", "..."):
+            yield piece.partition(":")[0]

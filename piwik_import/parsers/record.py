@@ -1,0 +1,79 @@
+"""What one line of a log says, in words that no format owns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """The request that a line tells of.
+
+    Text is as the client sent it: nothing is unquoted or lowered, and bytes that are not UTF-8 are lone
+    surrogates (PEP 383).
+    """
+
+    method: str = ""
+    path: str = ""
+    query: str | None = None
+    """What follows the first ``?``; None if there is no ``?``."""
+    authority: str | None = None
+    """``scheme://host:port`` of an absolute target."""
+    problem: str | None = None
+    """Why this is no request for a page: a reason of `filters`. The other fields are then empty."""
+
+
+class Record(NamedTuple):
+    """One line of a log. A field that the line lacks, or gives as ``-``, is None."""
+
+    ip: str | None
+    """The client's address, bare; a host name where the server logged one."""
+    time: datetime
+    """In UTC."""
+    request: Request
+    status: int | None = None
+    length: int | None = None
+    """Bytes of the answer."""
+    referrer: str | None = None
+    user_agent: str | None = None
+    host: str | None = None
+    """The site's host as logged, lower case; ``host:port`` where a port was logged."""
+    user: str | None = None
+    """The user who was logged in."""
+    generation_time: int | None = None
+    """Milliseconds the server took."""
+
+    @property
+    def method(self) -> str:
+        return self.request.method
+
+    @property
+    def path(self) -> str:
+        return self.request.path
+
+    @property
+    def query(self) -> str | None:
+        return self.request.query
+
+    @property
+    def problem(self) -> str | None:
+        return self.request.problem
+
+
+class BadLine(ValueError):
+    """A line that is no record; the text says why."""
+
+
+def split_port(host: str) -> tuple[str, str]:
+    """Cut ``example.org:443`` into host and port; the port is empty where there is none."""
+    name, _, port = host.rpartition(":")
+    return (name, port) if port.isdecimal() and name else (host, "")
+
+
+Parser = Callable[[str], Record]
+"""One line, without its newline and with each byte as the character of that number (Latin-1), to its record.
+
+Latin-1 keeps characters and bytes the same, whatever the log holds; a field's text becomes UTF-8 when it is
+taken out. Raises BadLine.
+"""

@@ -1,0 +1,126 @@
+"""A block of lines → a batch of encoded hits, with the reason of every line that became none.
+
+Pure: what comes out depends on the block and the plan alone, and all of it can be pickled, so the same
+translator runs in this process or in another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from zlib import crc32
+
+from piwik_import.filters import Filters, FilterSettings
+from piwik_import.hits import HitMaker, HitSettings, visitor_key
+from piwik_import.memo import Memo
+from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.record import BadLine
+from piwik_import.source import LINE_LIMIT, Block
+from piwik_import.tracking import Hit, InvalidHit, encode
+
+SLOTS = 256
+"""Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
+another number of lanes goes on with it."""
+
+
+class Entry(NamedTuple):
+    """One encoded hit on its way to the server."""
+
+    query: str
+    """The query string, without ``?``."""
+    slot: int
+    source: int
+    """Number of its source in the report."""
+    line: int
+    end: int
+    """Where its line ends in the source, in decompressed bytes."""
+
+
+class BadEntry(NamedTuple):
+    """A line that is no hit."""
+
+    line: int
+    text: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that decides what becomes of the lines of a source."""
+
+    source: int
+    definition: Definition
+    filters: FilterSettings
+    hits: HitSettings
+    keep_hits: bool = False
+    """Whether the batch holds the hits themselves too, for --output."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What a block became. Its lines are the entries, the bad ones and the filtered ones together."""
+
+    end: int
+    lines: int
+    entries: list[Entry] = field(default_factory=list)
+    bad: list[BadEntry] = field(default_factory=list)
+    filtered: Counter[str] = field(default_factory=Counter)
+    hits: list[Hit] = field(default_factory=list)
+
+
+class Translator:
+    """Translates the blocks of one source."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._parse = plan.definition.compile()
+        self._left_out = Filters(plan.filters)
+        self._make_hit = HitMaker(plan.hits)
+        self._slots: Memo[str, int] = Memo(lambda key: crc32(key.encode("utf-8", "surrogateescape")) % SLOTS)
+
+    def __call__(self, block: Block) -> Batch:
+        """Translate one block: the path of every line, in the order of the modules."""
+        batch = Batch(block.end, block.lines)
+        if block.cut:
+            reason = f"longer than {LINE_LIMIT >> 20} MiB"
+            batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
+            return batch
+        parse, left_out, make_hit, slots = self._parse, self._left_out, self._make_hit, self._slots
+        source, keep = self._plan.source, self._plan.keep_hits
+        entries, filtered = batch.entries, batch.filtered
+        for number, (end, line) in enumerate(_lines(block), block.line):
+            try:
+                record = parse(line)
+                left_out_for = left_out(record)
+                if left_out_for is not None:
+                    filtered[left_out_for] += 1
+                    continue
+                hit = make_hit(record)
+                entries.append(Entry(encode(hit), slots[visitor_key(hit)], source, number, end))
+            except (BadLine, InvalidHit) as error:
+                if line.strip("\0\r \t"):
+                    batch.bad.append(BadEntry(number, line, str(error)))
+                else:
+                    filtered["blank"] += 1
+                continue
+            if keep:
+                batch.hits.append(hit)
+        return batch
+
+
+def _lines(block: Block) -> Iterator[tuple[int, str]]:
+    """Yield where each line ends, and the line: a character a byte, without newline and leading NULs.
+
+    NULs stand before a line where a log was truncated while its writer kept its place.
+    """
+    text = block.data.decode("latin-1")
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()  # what follows the last newline
+    end = block.offset
+    nuls = "\0" in text
+    for line in lines:
+        end += len(line) + 1
+        yield min(end, block.end), line.lstrip("\0") if nuls else line
