@@ -18,7 +18,7 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
-from piwik_import.client import Client, Failed, Recorded, Refused
+from piwik_import.client import Answer, Client, Failed, Recorded, Refused
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
 from piwik_import.report import Report
@@ -61,32 +61,37 @@ class Delivery:
 
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
-        try:
-            while (chunk := self._lanes.take(lane)) is not None:
-                with self._first:  # one lane tries the door; the others wait behind it
-                    alone = not self._welcome.is_set()
-                    if alone:
-                        self._deliver(chunk)
-                if not alone:
+        while (chunk := self._lanes.take(lane)) is not None:
+            with self._first:  # one lane tries the door; the others wait behind it until it has given up, if it does
+                alone = not self._welcome.is_set()
+                if alone:
                     self._deliver(chunk)
+            if not alone:
+                self._deliver(chunk)
+
+    def _deliver(self, chunk: Sequence[Entry]) -> None:
+        """Send one chunk; if it cannot be settled, stop all lanes."""
+        try:
+            self._send(chunk)
         except PiwikImportError as error:
             self._give_up(error)
         except BaseException as error:
-            self._give_up(PiwikImportError(f"internal error in lane {lane}: {error!r}"))
+            # Not its repr: that of a UnicodeEncodeError holds the whole body, and so the token.
+            self._give_up(PiwikImportError(f"internal error: {type(error).__name__}: {error}"))
             raise
 
     def _give_up(self, error: PiwikImportError) -> None:
         self.error = self.error or error
         self.stop()
 
-    def _deliver(self, chunk: Sequence[Entry]) -> None:
+    def _send(self, chunk: Sequence[Entry]) -> None:
         """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
         queries = [entry.query for entry in chunk]
         started, pause, in_doubt, tries = monotonic(), FIRST_PAUSE, False, 0
         while not self._stopping.is_set():
             self._report.sending(chunk, retry=tries > 0)
             try:
-                answer = self._client.send(queries)
+                answer = self._judged(self._client.send(queries), len(chunk))
             finally:
                 self._report.answered(chunk)
             tries += 1
@@ -101,7 +106,11 @@ class Delivery:
                 pause = min(pause * 2, LONGEST_PAUSE)
                 continue
             self._report.trouble = None
-            self._settle(chunk, answer)
+            if isinstance(answer, Refused):
+                self._leave(chunk, in_doubt)
+                raise RefusedError(f"{self._client.url}: {answer.reason}")
+            self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
+            self._welcome.set()
             if in_doubt:
                 self._report.note(
                     f"{len(chunk)} hits were sent again after their answer was lost: the server may hold them twice"
@@ -110,16 +119,14 @@ class Delivery:
             return
         self._leave(chunk, in_doubt)
 
-    def _settle(self, chunk: Sequence[Entry], answer: Recorded | Refused) -> None:
-        if isinstance(answer, Refused):
-            raise RefusedError(f"{self._client.url}: {answer.reason}")
-        if answer.rejected == len(chunk) and not self._welcome.is_set():
-            raise RefusedError(
-                f"{self._client.url}: the server calls every hit invalid. Either the token is not that of a user with"
-                " write access to the site (check --token-auth), or there is no such site (check --idsite)."
+    def _judged(self, answer: Answer, sent: int) -> Answer:
+        """Take it for a refusal if every hit is called invalid, as long as none was ever recorded."""
+        if isinstance(answer, Recorded) and answer.rejected == sent and not self._welcome.is_set():
+            return Refused(
+                "the server calls every hit invalid. Either the token is not that of a user with write access to the"
+                " site (check --token-auth), or there is no such site (check --idsite)."
             )
-        self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
-        self._welcome.set()
+        return answer
 
     def _leave(self, chunk: Sequence[Entry], in_doubt: bool) -> None:
         if in_doubt:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from piwik_import.filters import extension, is_static
-from piwik_import.memo import Memo
+from piwik_import.memo import RECENT, Memo
 from piwik_import.parsers.fields import HOST_NAME
 from piwik_import.parsers.record import BadLine, Record, Request, split_port
 from piwik_import.tracking import Hit
@@ -51,7 +51,7 @@ class HitMaker:
         scheme = (settings.base_url or "http://").partition("://")[0]
         self._bases: Memo[str | None, str] = Memo(lambda host: _base(settings.base_url, scheme, host))
         self._clients: Memo[str | None, Client] = Memo(_client)
-        self._times: Memo[datetime, str] = Memo(lambda time: time.isoformat(" ", "seconds")[:19])
+        self._times: Memo[datetime, str] = Memo(lambda time: time.isoformat(" ", "seconds")[:19], limit=RECENT)
         self._is_file: Memo[str, bool] = Memo(lambda path: extension(path) in settings.downloads or is_static(path))
 
     def __call__(self, record: Record) -> Hit:

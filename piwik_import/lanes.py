@@ -44,6 +44,8 @@ class Lanes:
         """Add hits in the order of the log."""
         count, size = len(self._waiting), 0
         with self._lock:
+            if self._abandoned:
+                return
             for entry in entries:
                 waiting = self._waiting[entry.slot % count]
                 if not waiting:
@@ -84,7 +86,7 @@ class Lanes:
             self._wake_all()
 
     def abandon(self) -> None:
-        """Give out nothing more."""
+        """Give out nothing more, whatever is put."""
         with self._lock:
             self._abandoned = True
             for waiting in self._waiting:

@@ -7,7 +7,6 @@ translator runs in this process or in another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -16,7 +15,7 @@ from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine
+from piwik_import.parsers.record import BadLine, Record
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode
 
@@ -87,10 +86,16 @@ class Translator:
             reason = f"longer than {LINE_LIMIT >> 20} MiB"
             batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
             return batch
-        parse, left_out, make_hit, slots = self._parse, self._left_out, self._make_hit, self._slots
-        source, keep = self._plan.source, self._plan.keep_hits
-        entries, filtered = batch.entries, batch.filtered
-        for number, (end, line) in enumerate(_lines(block), block.line):
+        text, stop, end = block.data.decode("latin-1"), block.end, block.offset
+        lines = text.split("\n")
+        if not lines[-1]:
+            lines.pop()  # what follows the last newline
+        parse = self._parse if "\0" not in text else self._parse_after_nuls
+        left_out, make_hit, slots, new_entry = self._left_out, self._make_hit, self._slots, Entry._make
+        source, entries, filtered = self._plan.source, batch.entries, batch.filtered
+        hits = batch.hits if self._plan.keep_hits else None
+        for number, line in enumerate(lines, block.line):
+            end += len(line) + 1
             try:
                 record = parse(line)
                 left_out_for = left_out(record)
@@ -98,29 +103,17 @@ class Translator:
                     filtered[left_out_for] += 1
                     continue
                 hit = make_hit(record)
-                entries.append(Entry(encode(hit), slots[visitor_key(hit)], source, number, end))
+                entries.append(new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop)))
             except (BadLine, InvalidHit) as error:
                 if line.strip("\0\r \t"):
                     batch.bad.append(BadEntry(number, line, str(error)))
                 else:
                     filtered["blank"] += 1
                 continue
-            if keep:
-                batch.hits.append(hit)
+            if hits is not None:
+                hits.append(hit)
         return batch
 
-
-def _lines(block: Block) -> Iterator[tuple[int, str]]:
-    """Yield where each line ends, and the line: a character a byte, without newline and leading NULs.
-
-    NULs stand before a line where a log was truncated while its writer kept its place.
-    """
-    text = block.data.decode("latin-1")
-    lines = text.split("\n")
-    if not lines[-1]:
-        lines.pop()  # what follows the last newline
-    end = block.offset
-    nuls = "\0" in text
-    for line in lines:
-        end += len(line) + 1
-        yield min(end, block.end), line.lstrip("\0") if nuls else line
+    def _parse_after_nuls(self, line: str) -> Record:
+        """As the parser, for a log that was truncated while its writer kept its place: NULs stand before a line."""
+        return self._parse(line.lstrip("\0"))

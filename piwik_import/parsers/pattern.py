@@ -83,14 +83,14 @@ class Pattern:
         absent = len(self.names) + 1  # the group that never takes part in a match
         order = [group.get(name, absent) for name in Record._fields]
         forms = dict(zip(self.names, self._forms, strict=True))
-        memos: list[Memo[Any, Any]] = [converter(name, forms.get(name, ""), plain) for name in Record._fields]
+        memos: list[dict[Any, Any]] = [converter(name, forms.get(name, ""), plain) for name in Record._fields]
         if "request" in group:
             return self._whole(order, memos)
         parts = [group.get(name, absent) for name in REQUEST_PARTS]
         memos[Record._fields.index("request")] = _request_memo({name: forms.get(name, "") for name in REQUEST_PARTS})
         return self._assembled(order, parts, memos)
 
-    def _whole(self, order: list[int], memos: list[Memo[Any, Any]]) -> Callable[[str], Record]:
+    def _whole(self, order: list[int], memos: list[dict[Any, Any]]) -> Callable[[str], Record]:
         match, make, again = self._strict.match, Record._make, self._match_again
 
         def parse(line: str) -> Record:
@@ -99,7 +99,7 @@ class Pattern:
 
         return parse
 
-    def _assembled(self, order: list[int], parts: list[int], memos: list[Memo[Any, Any]]) -> Callable[[str], Record]:
+    def _assembled(self, order: list[int], parts: list[int], memos: list[dict[Any, Any]]) -> Callable[[str], Record]:
         """As `_whole`, for a line that holds the request in several fields."""
         match, make, again = self._strict.match, Record._make, self._match_again
         at = Record._fields.index("request")

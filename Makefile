@@ -1,0 +1,13 @@
+PYTHON ?= python3
+
+.PHONY: test lint bench
+test:
+	$(PYTHON) -m pytest
+
+lint:
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict piwik_import
+
+bench:
+	$(PYTHON) bench/run.py
