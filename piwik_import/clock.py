@@ -7,7 +7,7 @@ nothing here is fast on purpose except the layout of Apache and nginx, which is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from piwik_import.memo import Memo
 
@@ -18,9 +18,11 @@ def reader(form: str) -> Callable[[str], datetime]:
     """Return the function that reads times written in `form`.
 
     `form` is one of the names of `FORMS`, or a strptime pattern (which holds a ``%``). The function raises
-    ValueError for a text that is no such time.
+    ValueError for a text that is no such time. Raises KeyError for an unknown name, ValueError for a pattern that
+    strptime does not take.
     """
     if "%" in form:
+        datetime.strptime(datetime.now(UTC).strftime(form), form)
         return lambda text: _utc(datetime.strptime(text, form))
     return FORMS[form]
 
@@ -31,23 +33,28 @@ def clf(text: str) -> datetime:
     Cut by hand: strptime costs 14 us against 1 us here, and its month names follow the locale while those of a
     log never do. A leap second (``:60``, which datetime refuses) counts as the second before it.
     """
-    try:
-        hour, minute, second = int(text[12:14]), int(text[15:17]), int(text[18:20])
-        midnight = _midnights[text[:12] + text[20:]]
-    except (KeyError, IndexError):
-        raise ValueError(text) from None
-    if hour > 23 or minute > 59 or second > 60 or text[14] != ":" or text[17] != ":":
+    digits = text[12:14] + text[15:17] + text[18:20]
+    if not digits.isdecimal() or text[14:15] + text[17:18] != "::":  # int() alone would take " 1" and "-1"
         raise ValueError(text)
-    return midnight + timedelta(0, hour * 3600 + minute * 60 + min(second, 59))
+    hour, minute, second = int(digits[:2]), int(digits[2:4]), int(digits[4:])
+    if hour > 23 or minute > 59 or second > 60:
+        raise ValueError(text)
+    try:
+        return _midnights[text[:12] + text[20:]] + timedelta(0, hour * 3600 + minute * 60 + min(second, 59))
+    except (KeyError, OverflowError):  # no month; the last day that datetime knows
+        raise ValueError(text) from None
 
 
 def _midnight(text: str) -> datetime:
     """Return when the day of ``10/Oct/2026: -0700`` began, in UTC."""
-    if text[2] + text[6] + text[11:13] != "//: " or len(text) != 18 or text[13] not in "+-":
+    day, year, offset = text[:2], text[7:11], text[14:]
+    if len(text) != 18 or not (day + year + offset).isdecimal():
         raise ValueError(text)
-    day = datetime(int(text[7:11]), MONTHS[text[3:6]], int(text[:2]), tzinfo=UTC)
-    offset = timedelta(hours=int(text[14:16]), minutes=int(text[16:]))
-    return day - offset if text[13] == "+" else day + offset
+    if text[2] + text[6] + text[11:13] != "//: " or text[13] not in "+-":
+        raise ValueError(text)
+    east = timedelta(hours=int(offset[:2]), minutes=int(offset[2:]))
+    zone = timezone(east if text[13] == "+" else -east)
+    return _utc(datetime(int(year), MONTHS[text[3:6]], int(day), tzinfo=zone))
 
 
 _midnights: Memo[str, datetime] = Memo(_midnight, limit=1000)
@@ -70,18 +77,42 @@ def epoch_ms(text: str) -> datetime:
 
 
 def anything(text: str) -> datetime:
-    """Read a time in whatever form it comes: the ones above, else as dateutil understands it."""
+    """Read a time in whatever form it comes: the ones above, else as dateutil understands it.
+
+    What would need a guess is refused: a date with a part missing, a zone that is known by its letters alone.
+    """
     for read in (clf, iso8601, epoch):
         try:
             return read(text)
         except ValueError:
             continue
+    if len(text) > LONGEST:
+        raise ValueError(text)
     from dateutil import parser  # 15 ms that only odd layouts pay
 
     try:
-        return _utc(parser.parse(text))
-    except OverflowError as error:  # dateutil's answer to a row of digits
+        first, second = (_utc(parser.parse(text, default=default, tzinfos=_zone)) for default in DEFAULTS)
+    except ArithmeticError as error:  # dateutil's answer to a row of digits
         raise ValueError(text) from error
+    if first != second:
+        raise ValueError(text)
+    return first
+
+
+LONGEST = 64
+"""Characters of a time in an odd layout: dateutil takes a second for the spaces that fit into 1 MiB."""
+
+DEFAULTS = (datetime(2000, 1, 1), datetime(2001, 2, 2))
+"""What dateutil takes for the parts of a date that are not there: two, so that it shows."""
+
+
+def _zone(name: str | None, offset: int | None) -> tzinfo | None:
+    """Return the zone that dateutil found in a text. Letters such as IST or CST are the names of several."""
+    if offset is not None:
+        return timezone(timedelta(seconds=offset))
+    if name:
+        raise ValueError(f"{name} says no offset")
+    return None
 
 
 FORMS: dict[str, Callable[[str], datetime]] = {

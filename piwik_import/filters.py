@@ -89,7 +89,8 @@ class Filters:
 
 def extension(path: str) -> str:
     """Return the extension of a path in lower case, without the dot; empty if it has none."""
-    return path[path.rfind("/") + 1 :].rpartition(".")[2].lower() if "." in path[path.rfind("/") :] else ""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[2].lower() if "." in name else ""
 
 
 def is_static(path: str) -> bool:

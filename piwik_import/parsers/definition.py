@@ -18,7 +18,7 @@ from piwik_import.parsers.json_lines import compile_json
 from piwik_import.parsers.pattern import Pattern, fields_of
 from piwik_import.parsers.record import Parser
 
-KEYS = {"title", "source", "aliases", "pattern", "json", "sample"}
+KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "sample": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,13 @@ def read(path: Path) -> Definition:
         raise FormatError(path.name, str(error)) from None
     if unknown := table.keys() - KEYS:
         raise FormatError(path.name, f"unknown key {', '.join(sorted(unknown))}; known are {', '.join(sorted(KEYS))}")
+    for key, value in table.items():
+        if not isinstance(value, KEYS[key]):
+            raise FormatError(path.name, f"`{key}` is no {KEYS[key].__name__}")
+    if not all(isinstance(key, str) for key in table.get("json", {}).values()):
+        raise FormatError(path.name, "`json` holds what is no name of a key")
+    if not all(isinstance(sample, dict) and isinstance(sample.get("line"), str) for sample in table.get("sample", [])):
+        raise FormatError(path.name, "a `sample` has no line")
     if ("pattern" in table) == ("json" in table):
         raise FormatError(path.name, "it needs one of `pattern` and `json`")
     return Definition(

@@ -29,8 +29,7 @@ def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition]
     Raises UnknownFormat, which shows the first line.
     """
     candidates = [(_fit(lines, one.compile()), len(one.fields), one) for one in definitions]
-    (fit, _), fields, best = max(candidates, key=lambda candidate: (candidate[0][1], candidate[1]))
-    del fields
+    (fit, _), _, best = max(candidates, key=lambda candidate: (candidate[0][1], candidate[1]))
     if fit < max(1, len(lines) * ENOUGH):
         raise UnknownFormat(name, lines[0] if lines else "", len(candidates))
     return best

@@ -37,15 +37,29 @@ def address(text: str) -> str | None:
     """Return the client's bare address: no port, brackets or zone, and IPv6 in its short form.
 
     Of a list as X-Forwarded-For has it, take the right-most address that is not of an inner network: those to
-    the left of it are the client's own word. A host name is returned in lower case, an unusable text as None.
+    the left of it are the client's own word, and may be anything. If there are only inner ones, take the left-most.
+    A host name is returned in lower case; None stands for a client that the server could not or would not name.
     """
     if "," not in text:
         return _bare(text)
-    found = [one for one in map(_bare, text.split(",")) if one is not None]
-    return next((one for one in reversed(found) if not _is_inner(one)), found[0] if found else None)
+    inner = None
+    for part in reversed(text.split(",")[-HOPS:]):
+        try:
+            found = _bare(part)
+        except ValueError:
+            continue
+        if found is not None and not _is_inner(found):
+            return found
+        inner = found or inner
+    return inner
+
+
+HOPS = 50
+"""Addresses of a list that are looked at, from the right: no request goes through more proxies."""
 
 
 def _bare(text: str) -> str | None:
+    """Return one address as `address` does. Raises ValueError for what is neither an address nor a host name."""
     text = text.strip(' "')
     try:
         return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # 0.5 us, where ipaddress takes 4
@@ -87,7 +101,7 @@ def host(text: str) -> str | None:
     name = name.rstrip(".").lower()
     if name in ("", "-", "_", "*"):
         return None
-    if not re.fullmatch(r"[^\s/?#@\\<>\"]+", name):
+    if not re.fullmatch(r"\[[0-9a-f:.]+\]|[^\s/?#@\\<>\":\[\]]+", name):
         raise ValueError(f"{printable(text, 60)!r} is no host")
     return f"{name}:{port}" if port else name
 
@@ -102,9 +116,12 @@ def _milliseconds(unit: str) -> Convert:
     factor = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}[unit]
 
     def convert(text: str) -> int:
-        milliseconds = float(text) * factor
+        try:
+            milliseconds = float(text) * factor
+        except ValueError:
+            milliseconds = -1
         if not 0 <= milliseconds < 1 << 31:
-            raise ValueError(f"{text} {unit} is no time that a server takes")
+            raise ValueError(f"{printable(text, 60)!r} is no number of {unit} that a server takes")
         return round(milliseconds)
 
     return convert

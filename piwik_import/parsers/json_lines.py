@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from piwik_import.parsers import request
@@ -24,7 +25,7 @@ RAW_BYTE = re.compile(r"(\\\\)|\\x([0-9A-Fa-f]{2})")
 def compile_json(keys: Mapping[str, str]) -> Parser:
     """Return the parser of objects whose `keys` map our fields to ``key`` or ``key:form``.
 
-    Raises ValueError for a field or form that does not exist.
+    Raises ValueError for a field that does not exist, KeyError for such a form.
     """
     if unknown := keys.keys() - FIELDS.keys():
         raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
@@ -50,7 +51,7 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
 
 def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:
     """Return the function that takes the value of the field `name` out of an object."""
-    memo = converter(name, form)
+    memo = converter(name, form, _whole)
     if not key:
         return (lambda _: memo["-"]) if name == "request" else lambda _: None
 
@@ -63,6 +64,14 @@ def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:
         return memo[value]
 
     return get
+
+
+HALF_PAIR = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
+
+
+def _whole(text: str) -> str:
+    """Replace halves of surrogate pairs: JSON may hold them, but no byte and no character stands behind them."""
+    return text if text.isascii() else HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def load(line: str) -> dict[str, Any]:
@@ -84,14 +93,12 @@ def load(line: str) -> dict[str, Any]:
 
 def _loads(line: str) -> Any:
     text = line if line.isascii() else line.encode("latin-1").decode("utf-8", "surrogateescape")
-    try:
+    with suppress(ValueError, RecursionError):  # orjson takes no lone surrogates, be they bytes or halves of pairs
         return fast_loads(text)
+    try:
+        return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    except ValueError:  # orjson takes no lone surrogates, which stand for bytes that are not UTF-8
-        if text.isascii() or fast_loads is json.loads:
-            raise
-        return json.loads(text)
 
 
 def _raw_byte(escape: re.Match[str]) -> str:

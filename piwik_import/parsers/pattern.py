@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from itertools import accumulate
 from operator import getitem
 from typing import Any
 
@@ -53,6 +52,8 @@ class Pattern:
                 continue
             name, _, form = piece.partition(":")
             if name == "...":
+                if pieces[at + 1 :] != [""]:
+                    raise ValueError("{...} stands elsewhere than at its end")
                 strict.append(("further fields", REST))
                 lenient.append(("further fields", REST))
                 continue
@@ -116,20 +117,24 @@ class Pattern:
         """Match `line` less strictly, or raise BadLine with the place where it stops being what it should."""
         if found := self._lenient.match(line):
             return found
-        for expected, beginning in reversed(self._beginnings):
-            if not (found := beginning.match(line)):
-                continue
-            if found.end() == len(line):
-                raise BadLine(f"the line ends where {expected} should follow")
-            raise BadLine(f"column {found.end() + 1}: expected {expected}")
-        raise BadLine(f"column 1: expected {self._steps[0][0]}")
+        found = self._beginning.match(line)
+        right = int(found.lastgroup[1:]) if found and found.lastgroup else 0  # so many steps
+        end = found.end() if found else 0
+        expected = [*(name for name, _ in self._steps), "the end of the line"][right]
+        if end == len(line):
+            raise BadLine(f"the line ends where {expected} should follow")
+        raise BadLine(f"column {end + 1}: expected {expected}")
 
     @cached_property
-    def _beginnings(self) -> list[tuple[str, re.Pattern[str]]]:
-        """What should follow, and the expression of all before it; only a broken line has them compiled."""
-        expected = [name for name, _ in self._steps[1:]] + ["the end of the line"]
-        texts = accumulate(text for _, text in self._steps)
-        return [(name, re.compile(text, re.DOTALL)) for name, text in zip(expected, texts, strict=True)]
+    def _beginning(self) -> re.Pattern[str]:
+        """The expression of as many steps as a line has right, each with a group behind it that tells; always matches.
+
+        Only a broken line has it compiled, and reads it in one go however long it is.
+        """
+        text = ""
+        for number, (_, step) in reversed([*enumerate(self._steps, 1)]):
+            text = f"(?:{step}(?P<s{number}>){text})?+"
+        return re.compile(text, re.DOTALL)
 
 
 def _text(name: str, before: str, after: str) -> str:
