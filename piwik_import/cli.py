@@ -6,12 +6,12 @@ is imported inside the commands: ``--help`` and ``--version`` do without.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import sys
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,91 +20,13 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from piwik_import import __version__
-from piwik_import.errors import EXIT_CODES, PiwikImportError, UsageError, printable
+from piwik_import.errors import PiwikImportError, UsageError, printable
+from piwik_import.options import Command, DefaultGroup, option, read_config
 
 if TYPE_CHECKING:
     from piwik_import.importer import Settings
+    from piwik_import.journal import Journal
     from piwik_import.report import Report
-
-PREFIX = "PIWIK_IMPORT_"
-
-
-class Topic(click.Option):
-    """An option that stands under a topic in the help, and that the environment may set."""
-
-    def __init__(self, *args: Any, topic: str = "", env: str | None = None, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.topic = topic
-        long = max((name for name in self.opts if name.startswith("--")), key=len, default="")
-        names = [PREFIX + name.lstrip("-").replace("-", "_").upper() for name in self.opts if name.startswith("--")]
-        self.envvar = [*names, *([env] if env else [])] if long else None
-
-
-class Command(click.Command):
-    """A command whose help groups the options by topic."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        topics: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx) if isinstance(parameter, click.Option) else None
-            if record is not None:
-                topics.setdefault(getattr(parameter, "topic", "") or "Other", []).append(record)
-        for topic, records in topics.items():
-            with formatter.section(topic):
-                formatter.write_dl(records)
-
-
-class DefaultGroup(click.Group):
-    """A group that takes what is no command for the arguments of ``import``, and shows its help as its own."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
-            args = ["import", *args]
-        return super().parse_args(ctx, args)
-
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(ctx.command_path, "[import] [OPTIONS] LOG...")
-        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS] ...", prefix="       ")
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        self.format_commands(ctx, formatter)
-        self.commands["import"].format_options(ctx, formatter)
-        with formatter.section("Exit codes"):
-            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
-
-
-def option(topic: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Declare an option under a topic."""
-    attributes.setdefault("show_default", "default" in attributes and attributes["default"] is not None)
-    return click.option(*names, cls=Topic, topic=topic, **attributes)
-
-
-def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Take the keys of a TOML file as defaults. They are the options' names."""
-    places = [Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "piwik-import" / "config.toml"]
-    places.append(Path("/etc/piwik-import.toml"))
-    path = path or next((place for place in places if place.is_file()), None)
-    if path is None:
-        return None
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--config {printable(str(path))}: {error}") from None
-    names = {
-        name.lstrip("-").replace("-", "_"): parameter.name
-        for parameter in ctx.command.params
-        if isinstance(parameter, click.Option)
-        for name in parameter.opts
-        if parameter.name != "config"
-    }
-    defaults = {}
-    for key, value in table.items():
-        known = names.get(key.replace("-", "_"))
-        if known is None:
-            raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
-        defaults[known] = value
-    ctx.default_map = defaults
-    return path
 
 
 @click.group(
@@ -231,11 +153,37 @@ def cli() -> None:
     metavar="SECONDS",
     help="How long to try again while the server is in trouble.",
 )
+@option(
+    "Going on",
+    "--journal",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to keep what the server has acknowledged.  [default: ~/.local/state/piwik-import/journal.db]",
+)
+@option("Going on", "--no-journal", is_flag=True, help="Keep nothing, and begin at the beginning each time.")
+@option("Going on", "--from-start", is_flag=True, help="Import from the beginning again what was imported before.")
+@option(
+    "Going on",
+    "--in-doubt",
+    type=click.Choice(["resend", "skip"]),
+    default="resend",
+    help="What to do with hits of which a crash left unknown whether they were recorded.",
+)
+@option("Going on", "--journal-name", metavar="NAME", help="Name for what comes on standard input, to go on with it.")
+@option(
+    "Going on",
+    "--wait",
+    type=click.FloatRange(0),
+    default=0,
+    metavar="SECONDS",
+    help="How long to wait while another import of the same log is running.",
+)
 @option("Trying out", "--dry-run", is_flag=True, help="Read and count, but send nothing.")
 @option(
     "Trying out", "--output", metavar="FILE", help="With --dry-run: write every hit as a line of JSON; - is stdout."
 )
 @option("Trying out", "--sandbox", is_flag=True, help="Import into an embedded tracker and show what it recorded.")
+@option("Trying out", "--db", metavar="FILE", help="With --sandbox: keep its hits, and the progress, in this file.")
 @option(
     "Messages",
     "--progress",
@@ -265,6 +213,10 @@ def import_(
     dry_run: bool,
     output: str | None,
     sandbox: bool,
+    db: str | None,
+    journal: Path | None,
+    no_journal: bool,
+    in_doubt: str,
     progress: str,
     summary: str,
     site: int | None,
@@ -280,14 +232,38 @@ def import_(
         raise UsageError("Missing LOG: name a log file, a folder, a pattern, or - for standard input.")
     if output is not None and not dry_run:
         raise UsageError("--output writes the hits of a --dry-run; add --dry-run, or leave it out.")
+    if output not in (None, "-"):
+        _keep_apart(output, logs)
+    if db is not None and not sandbox:
+        raise UsageError("--db is the file of the --sandbox; add --sandbox, or leave it out.")
     if dry_run and sandbox:
         raise UsageError("--dry-run sends nothing and --sandbox is there to receive: choose one.")
     if not (dry_run or sandbox):
         _require(url=options["url"], token=options["token"], idsite=site)
     downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
     downloads |= _extensions(add_download_extensions or "")
-    settings = Settings(logs=logs, site=site or 1, dry_run=dry_run, downloads=downloads, **options)
-    with _sandbox(settings) if sandbox else _as_is(settings) as (settings, after):
+    if no_journal or dry_run or (sandbox and db is None):
+        journal = None
+    else:
+        from piwik_import.journal import default_path  # sqlite3: not for a dry run
+
+        from piwik_import.journal import default_path  # sqlite3: not for a dry run
+
+        journal = journal or default_path()
+        if "-" in logs and options["journal_name"] is None:
+            click.echo(
+                "piwik-import: stdin has no name, so it cannot be resumed; --journal-name gives it one", err=True
+            )
+    settings = Settings(
+        logs=logs,
+        site=site or 1,
+        dry_run=dry_run,
+        downloads=downloads,
+        journal=journal,
+        skip_doubts=in_doubt == "skip",
+        **options,
+    )
+    with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):
         code = _run(settings, output, progress, summary, after)
     sys.exit(code)
 
@@ -304,6 +280,16 @@ def _require(**settings: object) -> None:
             raise UsageError(hints[name])
 
 
+def _keep_apart(output: str, logs: Sequence[str]) -> None:
+    """Raise UsageError if the file of --output is one of the logs: to open it would empty it."""
+    from piwik_import import source
+
+    if os.path.exists(output):
+        status = os.stat(output)
+        if (status.st_dev, status.st_ino) in [log.inode for log in source.find(logs)]:
+            raise UsageError(f"--output {printable(output)}: this is one of the logs, and no log is ever written to.")
+
+
 def _extensions(text: str) -> frozenset[str]:
     return frozenset(part.strip().lstrip(".").lower() for part in text.split(",") if part.strip())
 
@@ -314,13 +300,16 @@ def _as_is(settings: Settings) -> Iterator[tuple[Settings, Callable[[], str]]]:
 
 
 @contextmanager
-def _sandbox(settings: Settings) -> Iterator[tuple[Settings, Callable[[], str]]]:
+def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Callable[[], str]]]:
     """Start the embedded tracker and send to it."""
     from piwik_import.sandbox import Sandbox
 
     token = "sandbox"
-    with Sandbox(token=token, sites={settings.site: settings.base_url or "http://localhost"}) as tracker:
-        yield replace(settings, url=tracker.url, token=token), lambda: str(tracker.report())
+    sites = {settings.site: settings.base_url or "http://localhost"}
+    destination = f"sandbox {os.path.realpath(db)}" if db else None
+    with Sandbox(token=token, sites=sites, db=db or ":memory:") as tracker:
+        there = replace(settings, url=tracker.url, token=token, destination=destination)
+        yield there, lambda: str(tracker.report())
 
 
 def _run(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:
@@ -332,8 +321,7 @@ def _run(settings: Settings, output: str | None, progress: str, summary: str, af
     report, error = Report(dry_run=settings.dry_run), None
     with _output(output) as hits:
         try:
-            with shown(report, progress):
-                importer.run(settings, report, hits)
+            importer.run(settings, report, hits, lambda: shown(report, progress))
         except PiwikImportError as caught:
             error = caught
     if report.sources:
@@ -383,6 +371,53 @@ def formats(name: str | None) -> None:
         click.echo(f"{one.name:{width}}  {one.title}")
 
 
+@cli.group(invoke_without_command=True)
+@option(
+    "Journal",
+    "--journal",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
+)
+@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
+    """List what has been imported, and how far; show or forget a source."""
+    from piwik_import import ledger
+    from piwik_import.journal import Journal, default_path
+
+    path = path or default_path()
+    if not path.exists():
+        raise UsageError(f"journal {printable(str(path))}: there is none yet; the first import begins it.")
+    ctx.obj = ctx.with_resource(Journal(path))
+    if ctx.invoked_subcommand is None:
+        click.echo(ledger.listing(ctx.obj.stored(), as_json=as_json))
+
+
+@journal.command("show")
+@click.argument("source")
+@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def journal_show(journal: Journal, source: str, as_json: bool) -> None:
+    """Show all that is known of SOURCE: its name, the end of its name, or its number."""
+    from piwik_import import ledger
+
+    click.echo(ledger.details(ledger.find(journal, source), as_json=as_json))
+
+
+@journal.command("forget")
+@click.argument("source")
+@click.pass_obj
+def journal_forget(journal: Journal, source: str) -> None:
+    """Forget SOURCE, so that the next import begins at its beginning."""
+    from piwik_import import ledger
+
+    for stored in ledger.find(journal, source):
+        journal.forget(stored)
+        click.echo(f"Forgotten: {printable(stored.name)} to {printable(stored.destination)}")
+
+
 @cli.command(cls=Command)
 @option("Sandbox", "--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one.")
 @option("Sandbox", "--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]")
@@ -391,20 +426,28 @@ def sandbox(port: int, db: str | None, token: str) -> None:
     """Serve a small strict tracker on this machine, to try things out."""
     from piwik_import.sandbox import Sandbox
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     tracker = Sandbox(port=port, db=db or ":memory:", token=token)
     click.echo(f"Tracker at {tracker.url} with token {token}; Ctrl-C ends it and shows what it recorded.", err=True)
     try:
         tracker.serve_forever()
     except KeyboardInterrupt:
         click.echo(str(tracker.report()))
+    finally:
+        tracker.stop()
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Every error is one message on stderr, and the exit code is its class's."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a log may hold what a terminal cannot show
     try:
         cli.main(arguments, prog_name="piwik-import", standalone_mode=False)
     except PiwikImportError as error:
         click.echo(f"piwik-import: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
         click.echo(f"piwik-import: {error.format_message()} See piwik-import --help.", err=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -19,7 +18,6 @@ from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.tracking import bulk_body
 
 CONNECT_TIMEOUT = 30.0
-TRACKER = "/piwik.php"
 HEADERS = {"User-Agent": f"piwik-import/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip"}
 
 
@@ -54,31 +52,17 @@ class Failed:
 Answer = Recorded | Refused | Failed
 
 
-def tracker_url(url: str) -> str:
-    """Return where hits are sent: `url` as the user wrote it, made whole. Raises UsageError."""
-    whole = url.strip() if "://" in url else f"http://{url.strip()}"
-    if "@" in whole.split("/")[2] or "?" in whole or "#" in whole:  # they may be secret: not to be shown
-        raise UsageError("--url: give the address alone, without user, query (?…) or fragment (#…)")
-    try:
-        parts = urlsplit(whole)
-        host = httpx.URL(whole).host.encode("idna")
-        valid = parts.scheme in ("http", "https") and host and parts.port != 0 and " " not in whole
-    except (ValueError, httpx.InvalidURL):
-        valid = False
-    if not valid:
-        raise UsageError(f"--url {printable(url)}: not an address of a server, such as https://stats.example.org")
-    path = parts.path if parts.path.endswith(".php") else parts.path.rstrip("/") + TRACKER
-    return f"{parts.scheme}://{parts.netloc}{path}"
-
-
 class Client:
-    """The connection to one server, kept alive; safe to use from several threads."""
+    """The connection to one server, kept alive; safe to use from several threads. `url` is that of the tracker."""
 
     def __init__(self, url: str, token: str | None, *, connections: int = 1, timeout: float = 300.0) -> None:
-        self.url = tracker_url(url)
+        self.url = url
         self._token = token
         # A request made once by hand takes a third less time than one that the client puts together each time.
-        self._address = httpx.URL(self.url)
+        try:
+            self._address = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise UsageError(f"--url {printable(url)}: {error}") from None
         self._headers = httpx.Headers(
             {"Host": self._address.netloc.decode("ascii"), "Content-Type": "application/json"} | HEADERS
         )

@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
+from piwik_import.acknowledged import Acknowledged
 from piwik_import.client import Answer, Client, Failed, Recorded, Refused
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
@@ -31,11 +32,20 @@ LONGEST_PAUSE = 60.0
 class Delivery:
     """The threads that empty the lanes. `error` is why they gave up, if they did."""
 
-    def __init__(self, lanes: Lanes, client: Client, report: Report, *, patience: float = 600.0) -> None:
+    def __init__(
+        self,
+        lanes: Lanes,
+        client: Client,
+        report: Report,
+        acknowledged: Acknowledged | None = None,
+        *,
+        patience: float = 600.0,
+    ) -> None:
         self.error: PiwikImportError | None = None
         self._lanes = lanes
         self._client = client
         self._report = report
+        self._acknowledged = acknowledged or Acknowledged(None, [], lanes)
         self._patience = patience
         self._stopping = threading.Event()
         self._welcome = threading.Event()  # some chunk was recorded: the token is good
@@ -61,18 +71,27 @@ class Delivery:
 
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
-        while (chunk := self._lanes.take(lane)) is not None:
+        while (chunk := self._next(lane)) is not None:
             with self._first:  # one lane tries the door; the others wait behind it until it has given up, if it does
                 alone = not self._welcome.is_set()
                 if alone:
-                    self._deliver(chunk)
+                    self._deliver(lane, chunk)
             if not alone:
-                self._deliver(chunk)
+                self._deliver(lane, chunk)
 
-    def _deliver(self, chunk: Sequence[Entry]) -> None:
+    def _next(self, lane: int) -> list[Entry] | None:
+        """Wait for the next chunk of a lane, with what was settled before safely written down."""
+        if self._lanes.must_wait(lane):
+            try:
+                self._acknowledged.flush()
+            except PiwikImportError as error:
+                self._give_up(error)
+        return self._lanes.take(lane)
+
+    def _deliver(self, lane: int, chunk: Sequence[Entry]) -> None:
         """Send one chunk; if it cannot be settled, stop all lanes."""
         try:
-            self._send(chunk)
+            self._send(lane, chunk)
         except PiwikImportError as error:
             self._give_up(error)
         except BaseException as error:
@@ -84,10 +103,13 @@ class Delivery:
         self.error = self.error or error
         self.stop()
 
-    def _send(self, chunk: Sequence[Entry]) -> None:
+    def _send(self, lane: int, chunk: Sequence[Entry]) -> None:
         """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
         queries = [entry.query for entry in chunk]
         started, pause, in_doubt, tries = monotonic(), FIRST_PAUSE, False, 0
+        if self._stopping.is_set():
+            return
+        self._acknowledged.begin(lane, chunk)
         while not self._stopping.is_set():
             self._report.sending(chunk, retry=tries > 0)
             try:
@@ -99,7 +121,7 @@ class Delivery:
                 in_doubt = in_doubt or answer.in_doubt
                 wait = max(answer.retry_after or 0.0, pause * random.uniform(0.5, 1.0))
                 if monotonic() - started + wait > self._patience:
-                    self._leave(chunk, in_doubt)
+                    self._leave(lane, chunk, in_doubt)
                     raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up after {tries} tries.")
                 self._report.trouble = f"{answer.reason}; next try in {wait:.0f} s"
                 self._stopping.wait(wait)
@@ -107,17 +129,18 @@ class Delivery:
                 continue
             self._report.trouble = None
             if isinstance(answer, Refused):
-                self._leave(chunk, in_doubt)
+                self._leave(lane, chunk, in_doubt)
                 raise RefusedError(f"{self._client.url}: {answer.reason}")
             self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
+            self._acknowledged.settle(lane, chunk, len(chunk) - answer.rejected)
+            self._lanes.done(lane)
             self._welcome.set()
             if in_doubt:
                 self._report.note(
-                    f"{len(chunk)} hits were sent again after their answer was lost: the server may hold them twice"
-                    f" ({self._report.sources[chunk[0].source].name}, lines {chunk[0].line} to {chunk[-1].line})"
+                    f"sent again after an answer was lost, so the server may hold them twice: {self._named(chunk)}"
                 )
             return
-        self._leave(chunk, in_doubt)
+        self._leave(lane, chunk, in_doubt)
 
     def _judged(self, answer: Answer, sent: int) -> Answer:
         """Take it for a refusal if every hit is called invalid, as long as none was ever recorded."""
@@ -128,6 +151,15 @@ class Delivery:
             )
         return answer
 
-    def _leave(self, chunk: Sequence[Entry], in_doubt: bool) -> None:
+    def _leave(self, lane: int, chunk: Sequence[Entry], in_doubt: bool) -> None:
+        """Count a chunk that is not sent again in this run."""
         if in_doubt:
             self._report.doubt(chunk)
+            self._report.note(f"in doubt: {self._named(chunk)}")
+        else:
+            self._acknowledged.withdraw(lane)
+
+    def _named(self, chunk: Sequence[Entry]) -> str:
+        """Name a chunk by its source and lines."""
+        first, last = chunk[0], chunk[-1]
+        return f"{self._report.sources[first.source].name}, lines {first.line} to {last.line} ({len(chunk)} hits)"

@@ -84,7 +84,8 @@ class Filters:
             asked = urlsplit(authority).hostname
         except ValueError:  # brackets that hold no address
             return True
-        return asked != (self._base_host if host is None else split_port(host)[0])
+        ours = self._base_host if host is None else split_port(host)[0].strip("[]")
+        return asked is None or asked.rstrip(".") != ours
 
 
 def extension(path: str) -> str:

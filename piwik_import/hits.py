@@ -73,9 +73,8 @@ class HitMaker:
         elif self._is_file[request.path]:
             hit["download"] = url
         if record.generation_time is not None:
-            hit["gt_ms"] = hit["pf_srv"] = (
-                record.generation_time
-            )  # Piwik and Matomo 3 know the first, Matomo 4 the second
+            # Piwik and Matomo 3 know the first, Matomo 4 the second.
+            hit["gt_ms"] = hit["pf_srv"] = record.generation_time
         if record.length is not None:
             hit["bw_bytes"] = record.length
         if self._settings.bots:

@@ -1,35 +1,40 @@
 """The whole path: sources → blocks → batches → lanes → server. The only module that knows all of it.
 
-prepare     find the sources, recognise their formats, put them in order: all that can be wrong with what the
-            user asked for is known before anything is sent
-run         read, translate, hand over; meanwhile the lanes' threads send
+First everything is prepared (`jobs`), then the blocks are read, translated and handed over one after another, while
+the lanes' threads send. The server is not even called before there is something to import.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from piwik_import import interrupt, source
-from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UnknownFormat, UsageError
+from piwik_import import identity, interrupt, jobs
+from piwik_import.address import tracker_url
+from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import DOWNLOADS, HitSettings
 from piwik_import.interrupt import Interrupt
-from piwik_import.parsers import definition, detection
-from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine
+from piwik_import.jobs import Job
 from piwik_import.report import Report, SourceReport
-from piwik_import.source import Block, Source
+from piwik_import.source import Block
 from piwik_import.translate import Batch, Plan, Translator
+
+if TYPE_CHECKING:
+    from piwik_import.acknowledged import Acknowledged
+    from piwik_import.client import Client
+    from piwik_import.delivery import Delivery
+    from piwik_import.journal import Journal
+    from piwik_import.lanes import Lanes
+    from piwik_import.resume import Resumer
 
 PLACEHOLDER = "http://localhost"
 """Where pages are in a dry run that knows no better: nothing is sent, so nobody is asked."""
-
-LAST = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,90 +58,73 @@ class Settings:
     retry_for: float = 600.0
     request_timeout: float = 300.0
     dry_run: bool = False
+    journal: Path | None = None
+    """Where progress is kept; None if it is not."""
+    destination: str | None = None
+    """What progress is kept for, if that is not `url`: the sandbox has another port each time."""
+    journal_name: str | None = None
+    from_start: bool = False
+    skip_doubts: bool = False
+    wait: float = 0.0
 
 
-@dataclass(slots=True)
-class Job:
-    """One source and what its lines are. A source that is empty so far has no format."""
-
-    source: Source
-    definition: Definition | None
-    first: datetime
-    """The time of its first record."""
-
-    @property
-    def needs_base(self) -> bool:
-        """Whether its lines do not say where the pages are."""
-        return self.definition is None or "host" not in self.definition.fields
+Show = Callable[[], AbstractContextManager[None]]
+"""Shows the report while it grows."""
 
 
-def run(settings: Settings, report: Report, output: IO[str] | None = None) -> None:
+def run(settings: Settings, report: Report, output: IO[str] | None = None, show: Show = nullcontext) -> None:
     """Import what `settings` name and count it in `report`; in a dry run write the hits to `output`, if given.
 
     Raises PiwikImportError; what has been counted until then stays true.
     """
-    jobs = prepare(settings)
-    for job in jobs:
-        name = job.definition.name if job.definition else None
-        report.sources.append(SourceReport(job.source.name, name, job.source.size))
-    with interrupt.handled() as asked:
-        run = _Run(settings, jobs, report, asked)
+    with ExitStack() as stack:
+        asked = stack.enter_context(interrupt.handled())
+        with asked.breaks():  # a pipe may be silent for ever, and so may another import of the same log
+            journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
+            resume = None if journal is None else _resumer(settings, journal, report)
+            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+        for job in todo:
+            report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
+        if all(job.nothing_new for job in todo):
+            return
+        stack.enter_context(show())
+        run = _Run(settings, todo, report, asked)
         if settings.dry_run:
             run.dry(output)
         else:
-            run.deliver()
+            run.deliver(journal)
 
 
-def prepare(settings: Settings) -> list[Job]:
-    """Find and recognise the sources, in the order in which they are to be read.
+def _journal(path: Path) -> Journal:
+    from piwik_import.journal import Journal  # sqlite3: not for a dry run
 
-    Raises SourceError, UnknownFormat, FormatError.
-    """
-    fixed = _definition(settings.format) if settings.format else None
-    jobs = [_job(found, fixed) for found in source.find(settings.logs)]
-    if settings.order == "time":
-        jobs.sort(key=lambda job: job.first)
-    return jobs
+    return Journal(path)
 
 
-def _definition(name: str) -> Definition:
-    """Return the format of a name, or of a file that ends in ``.toml``."""
-    return definition.read(Path(name)) if name.endswith(".toml") else definition.named(name)
+def _resumer(settings: Settings, journal: Journal, report: Report) -> Resumer:
+    from piwik_import.resume import Resumer
 
-
-def _job(found: Source, fixed: Definition | None) -> Job:
-    head = found.head()
-    lines = detection.lines_of(head)
-    if fixed is None and lines:
-        try:
-            fixed = detection.recognise(found.name, lines, definition.known().values())
-        except UnknownFormat:
-            if b"\n" in head:
-                raise  # else it is the beginning of a line, and its blocks will tell more
-    return Job(found, fixed, _first_time(lines, fixed))
-
-
-def _first_time(lines: Sequence[str], known: Definition | None) -> datetime:
-    """Return the time of the first record; a source without one comes last."""
-    if known is not None:
-        parse = known.compile()
-        for line in lines:
-            try:
-                return parse(line).time
-            except BadLine:
-                continue
-    return LAST
+    return Resumer(
+        journal,
+        f"{settings.destination or tracker_url(settings.url or '')} site {settings.site}",
+        report,
+        pipe=settings.journal_name,
+        from_start=settings.from_start,
+        skip_doubts=settings.skip_doubts,
+        patience=settings.wait,
+    )
 
 
 class _Run:
     """One pass over the sources."""
 
-    def __init__(self, settings: Settings, jobs: Sequence[Job], report: Report, asked: Interrupt) -> None:
+    def __init__(self, settings: Settings, todo: Sequence[Job], report: Report, asked: Interrupt) -> None:
         self._settings = settings
-        self._jobs = jobs
+        self._jobs = todo
         self._report = report
         self._asked = asked
         self._base_url = settings.base_url
+        self._translators: dict[int, Translator] = {}
         self._damaged: SourceError | None = None
 
     def dry(self, output: IO[str] | None) -> None:
@@ -145,51 +133,87 @@ class _Run:
             self._base_url = PLACEHOLDER
             if any(job.needs_base for job in self._jobs):
                 self._report.note(f"page URLs begin with {PLACEHOLDER}: neither the log nor --base-url names the site")
-
-        def write(batch: Batch) -> bool:
+        for number, block in self._blocks():
+            batch = self._translate(number, block)
             if output is not None:
                 output.writelines(json.dumps(hit) + "\n" for hit in batch.hits)
-            return True
-
-        self._read(write)
         self._end(None)
 
-    def deliver(self) -> None:
-        """Read the sources and send what they hold."""
-        from piwik_import.client import Client  # httpx: not for a dry run
-        from piwik_import.delivery import Delivery
+    def deliver(self, journal: Journal | None) -> None:
+        """Read the sources and send what they hold, if they hold anything."""
+        from piwik_import.acknowledged import Acknowledged
         from piwik_import.lanes import Lanes
+
+        lanes = Lanes(self._settings.recorders, self._settings.chunk_size)
+        acknowledged = Acknowledged(journal, [job.stored for job in self._jobs], lanes)
+        blocks = self._blocks()
+        first = next(blocks, None)
+        error = None
+        if first is not None:
+            with self._client() as client:
+                self._find_base(client)
+                error = self._send(chain([first], blocks), client, lanes, acknowledged)
+        self._record(acknowledged, finished=error is None and not self._asked.asked)
+        self._end(error)
+
+    def _client(self) -> Client:
+        from piwik_import.client import Client  # httpx: only now that there is something to send
 
         settings = self._settings
         if settings.url is None:
             raise UsageError("Missing --url: the address of the Piwik or Matomo server.")
-        with Client(
-            settings.url, settings.token, connections=settings.recorders, timeout=settings.request_timeout
-        ) as client:
-            if self._base_url is None and any(job.needs_base for job in self._jobs):
-                self._base_url = client.main_url(settings.site)
-            lanes = Lanes(settings.recorders, settings.chunk_size)
-            delivery = Delivery(lanes, client, self._report, patience=settings.retry_for)
+        url = tracker_url(settings.url)
+        return Client(url, settings.token, connections=settings.recorders, timeout=settings.request_timeout)
 
-            def hand_over(batch: Batch) -> bool:
+    def _find_base(self, client: Client) -> None:
+        """Ask the server where the pages are, if neither the logs nor the user say so."""
+        if self._base_url is None and any(job.needs_base for job in self._jobs):
+            with self._asked.breaks():
+                self._base_url = client.main_url(self._settings.site)
+
+    def _send(
+        self, blocks: Iterator[tuple[int, Block]], client: Client, lanes: Lanes, acknowledged: Acknowledged
+    ) -> PiwikImportError | None:
+        """Translate all blocks and have them delivered; return why that ended early, if it did."""
+        from piwik_import.delivery import Delivery
+
+        delivery = Delivery(lanes, client, self._report, acknowledged, patience=self._settings.retry_for)
+        try:
+            for number, block in blocks:
+                batch = self._translate(number, block)
                 lanes.put(batch.entries)
+                mark = None if block.cut else identity.mark(block.end, block.data)
+                acknowledged.read(number, block.end, block.line + block.lines - 1, mark)
                 while not lanes.wait_for_room(0.1) and not self._asked.asked:
                     pass
-                return delivery.error is None
-
+                if delivery.error is not None:
+                    break
+        except BaseException:
+            delivery.stop()
+            raise
+        finally:
+            lanes.close()
             try:
-                self._read(hand_over)
-            except BaseException:
-                delivery.stop()
-                raise
+                self._wait(delivery)
             finally:
-                lanes.close()
-                while not delivery.join(0.1):
-                    if self._asked.asked:
-                        delivery.stop()
-                    if self._asked.insisted:
-                        raise Interrupted("Interrupted again: the requests in flight were not waited for.")
-            self._end(delivery.error)
+                acknowledged.flush()
+        return delivery.error
+
+    def _wait(self, delivery: Delivery) -> None:
+        """Wait for the lanes; if the user has asked to stop, for the requests in flight; if he insists, for nothing."""
+        while not delivery.join(0.1):
+            if self._asked.asked:
+                delivery.stop()
+            if self._asked.insisted:
+                self._report.abandon()
+                raise Interrupted("Interrupted again: the requests in flight were not waited for.")
+
+    def _record(self, acknowledged: Acknowledged, finished: bool) -> None:
+        """Bring the journal up to date at the end."""
+        for number, job in enumerate(self._jobs):
+            if finished and not job.nothing_new and not job.damaged and not job.source.unfinished:
+                acknowledged.completed(number, job.source.file)
+        acknowledged.flush()
 
     def _end(self, error: PiwikImportError | None) -> None:
         """Raise the most telling of what kept the run from its end, if anything did."""
@@ -199,29 +223,28 @@ class _Run:
         if self._damaged is not None:
             raise self._damaged
 
-    def _read(self, hand_over: Callable[[Batch], bool]) -> None:
-        """Translate all blocks of all sources and hand them over, until that returns False.
+    def _blocks(self) -> Iterator[tuple[int, Block]]:
+        """Yield the blocks of all sources that have something new, each with the number of its source.
 
         A source that turns out to be damaged does not keep the others from being read.
         """
         for number, job in enumerate(self._jobs):
-            counts, translate = self._report.sources[number], None
+            if job.nothing_new:
+                continue
             try:
-                for block in self._blocks(job.source):
-                    translate = translate or Translator(self._plan(number, job, block))
-                    batch = translate(block)
-                    self._report.add_batch(number, batch)
-                    counts.position = job.source.position
-                    if not hand_over(batch):
-                        return
+                for block in self._blocks_of(job):
+                    yield number, block
             except SourceError as error:
                 self._report.note(str(error))
                 self._damaged = self._damaged or error
-            counts.unfinished = job.source.unfinished
+                job.damaged = True
+            else:
+                if not self._asked.asked:  # else reading was broken off anywhere
+                    self._report.sources[number].unfinished = job.source.unfinished
 
-    def _blocks(self, found: Source) -> Iterator[Block]:
+    def _blocks_of(self, job: Job) -> Iterator[Block]:
         """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks = found.blocks()
+        blocks = job.source.blocks(job.offset, job.line)
         while not self._asked.asked:
             try:
                 with self._asked.breaks():
@@ -232,13 +255,29 @@ class _Run:
                 return
             yield block
 
+    def _translate(self, number: int, block: Block) -> Batch:
+        """Translate a block, drop what is done already, and count it."""
+        job = self._jobs[number]
+        if number not in self._translators:
+            self._translators = {number: Translator(self._plan(number, job, block))}
+        batch = self._translators[number](block)
+        if job.done is not None:
+            batch.drop(job.done)
+        self._report.add_batch(number, batch)
+        self._report.sources[number].position = job.source.position
+        return batch
+
     def _plan(self, number: int, job: Job, block: Block) -> Plan:
         """Decide what becomes of the lines of a source, now that there are some."""
         settings = self._settings
         if job.definition is None:
-            lines = detection.lines_of(block.data)
-            job.definition = detection.recognise(job.source.name, lines, definition.known().values())
-            self._report.sources[number].format = job.definition.name
+            job.recognise(block.data)
+        assert job.definition is not None
+        self._report.sources[number].format = job.definition.name
+        if job.stored is not None:
+            job.stored.format = job.definition.name
+        if job.note is not None:
+            self._report.note(job.note)
         return Plan(
             source=number,
             definition=job.definition,

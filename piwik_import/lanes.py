@@ -27,6 +27,7 @@ class Lanes:
     def __init__(self, count: int, chunk_size: int, capacity: int = CAPACITY) -> None:
         self._waiting: list[deque[Entry]] = [deque() for _ in range(count)]
         self._since = [0.0] * count  # when the first hit that waits in a lane came
+        self._busy = [False] * count  # whether a chunk has been taken and is not done yet
         self._chunk_size = chunk_size
         self._capacity = capacity
         self._size = 0
@@ -75,9 +76,25 @@ class Lanes:
             waiting = self._waiting[lane]
             chunk = [waiting.popleft() for _ in range(min(self._chunk_size, len(waiting)))]
             self._since[lane] = monotonic()
+            self._busy[lane] = True
             self._size -= sum(len(entry.query) for entry in chunk)
             self._room.notify()
             return chunk
+
+    def done(self, lane: int) -> None:
+        """Say that the chunk taken last is settled."""
+        with self._lock:
+            self._busy[lane] = False
+
+    def is_idle(self, lane: int) -> bool:
+        """Tell whether all hits that were put into a lane are settled. None is any more once lanes are abandoned."""
+        with self._lock:
+            return not (self._abandoned or self._busy[lane] or self._waiting[lane])
+
+    def must_wait(self, lane: int) -> bool:
+        """Tell whether `take` would wait."""
+        with self._lock:
+            return not (self._ready(lane) or self._closed or self._abandoned)
 
     def close(self) -> None:
         """Say that no more hits come; those that wait are still given out."""

@@ -28,6 +28,8 @@ class SourceReport:
     name: str
     format: str | None = None
     size: int | None = None
+    resumed_at: int = 0
+    """Where reading began, in decompressed bytes."""
     """Bytes on disk; None for a pipe."""
     position: int = 0
     """Bytes on disk that have been read."""
@@ -59,6 +61,8 @@ class Report:
     filtered: Counter[str] = field(default_factory=Counter)
     bad: int = 0
     """Lines that became no hit."""
+    already: int = 0
+    """Hits that were made again of lines whose hits an earlier run has had acknowledged, and not sent."""
     made: int = 0
     """Hits made of lines."""
     tracked: int = 0
@@ -73,6 +77,7 @@ class Report:
     trouble: str | None = None
     """Why delivery is waiting to try again, while it does."""
     started: float = field(default_factory=monotonic)
+    _abandoned: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -93,7 +98,7 @@ class Report:
     @property
     def read(self) -> int:
         """Lines whose fate is known."""
-        return self.imported + self.invalid + self.filtered.total()
+        return self.imported + self.invalid + self.already + self.filtered.total()
 
     @property
     def left(self) -> int:
@@ -123,6 +128,7 @@ class Report:
             self.made += len(batch.entries)
             self.filtered.update(batch.filtered)
             self.bad += len(batch.bad)
+            self.already += batch.already
             for bad in batch.bad[: EXAMPLES - len(self.examples)]:
                 self.examples.append(Example(read.name, bad.line, bad.reason, bad.text[:200]))
 
@@ -136,7 +142,8 @@ class Report:
     def answered(self, chunk: Sequence[Entry]) -> None:
         """Count a request that has ended, one way or another."""
         with self._lock:
-            self.in_flight -= len(chunk)
+            if not self._abandoned:
+                self.in_flight -= len(chunk)
 
     def settle(self, chunk: Sequence[Entry], rejected: int, reason: str = "", refused: Sequence[int] = ()) -> None:
         """Count the hits of a chunk that the server has recorded but for `rejected` of them.
@@ -144,6 +151,8 @@ class Report:
         `refused` are the places in the chunk of those that it named.
         """
         with self._lock:
+            if self._abandoned:
+                return
             self.tracked += len(chunk) - rejected
             self.rejected += rejected
             for source, lines in Counter(entry.source for entry in chunk).items():
@@ -158,7 +167,15 @@ class Report:
     def doubt(self, chunk: Sequence[Entry]) -> None:
         """Count hits that may have been recorded: their answer was lost."""
         with self._lock:
-            self.in_doubt += len(chunk)
+            if not self._abandoned:
+                self.in_doubt += len(chunk)
+
+    def abandon(self) -> None:
+        """Count what is in flight as in doubt, and no answer after that: nobody waits for them any more."""
+        with self._lock:
+            self._abandoned = True
+            self.in_doubt += self.in_flight
+            self.in_flight = 0
 
     def note(self, text: str) -> None:
         """Keep a remark for the summary; the same one once."""
@@ -179,7 +196,7 @@ class Report:
                     "format": source.format,
                     "lines": source.lines - source.left,
                     "bytes": source.bytes,
-                    "resumed_at": 0,
+                    "resumed_at": source.resumed_at,
                 }
                 for source in self.sources
             ],
@@ -187,7 +204,7 @@ class Report:
                 "read": self.read,
                 "imported": self.imported,
                 "invalid": self.invalid,
-                "already_imported": 0,
+                "already_imported": self.already,
                 "filtered": dict(self.filtered),
                 "left": self.left,
             },
@@ -221,6 +238,7 @@ def summary(report: Report) -> list[str]:
     lines.append(f"{report.read:,} lines in {seconds:,.1f} s ({rate})")
     rows = [(report.imported, "would be imported" if report.dry_run else "imported")]
     rows += [(count, f"left out: {REASONS[reason]}") for reason, count in report.filtered.most_common()]
+    rows += [(report.already, "imported before")] if report.already else []
     rows += [(report.bad, "invalid: not lines of this format")] if report.bad else []
     rows += [(report.rejected, "refused by the server")] if report.rejected else []
     rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []

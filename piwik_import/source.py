@@ -91,6 +91,9 @@ class Source:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise unreadable(self.name, error) from error
         self.inode = (status.st_dev, status.st_ino)
+        self.file = (*self.inode, status.st_size, status.st_mtime_ns)
+        """Device, inode, size and time of change: the same as before only if nothing was written since."""
+        self.path = None if path == "-" else os.path.realpath(path)
         self._path = path
         self._pipe = path == "-" or not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode))
         self.size = None if self._pipe else status.st_size
@@ -100,6 +103,11 @@ class Source:
         self._early: list[Piece] = []  # of a pipe: what head() has taken from the one reading that there is
         self._later = self._stream.pieces(0, BLOCK_SIZE)
         self._spent = False
+
+    @property
+    def is_pipe(self) -> bool:
+        """Whether it is no regular file, and can be read only once."""
+        return self._pipe
 
     @property
     def compression(self) -> str | None:
@@ -129,6 +137,19 @@ class Source:
                 if b"\n" not in text:
                     raise
         return text[:size]
+
+    def before(self, end: int, size: int) -> bytes:
+        """Return the `size` bytes that end at the place `end`; fewer if the log does not reach so far."""
+        found = b""
+        try:
+            with closing(Stream(self._path, self.name, pipe=False).pieces(end - size, BLOCK_SIZE)) as pieces:
+                for _, piece in _from(end - size, pieces, BLOCK_SIZE):
+                    found += piece
+                    if len(found) >= size:
+                        break
+        except SourceError:  # damaged before that place, so it is not there
+            return b""
+        return found[:size]
 
     def blocks(
         self, offset: int = 0, line: int = 1, *, size: int = BLOCK_SIZE, limit: int = LINE_LIMIT

@@ -7,6 +7,7 @@ translator runs in this process or in another.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
@@ -67,6 +68,14 @@ class Batch:
     bad: list[BadEntry] = field(default_factory=list)
     filtered: Counter[str] = field(default_factory=Counter)
     hits: list[Hit] = field(default_factory=list)
+    already: int = 0
+    """Hits left out because an earlier run has had them acknowledged."""
+
+    def drop(self, done: Sequence[int]) -> None:
+        """Leave out the hits that end at or before the place of their slot in `done`."""
+        kept = [entry for entry in self.entries if entry.end > done[entry.slot]]
+        self.already += len(self.entries) - len(kept)
+        self.entries = kept
 
 
 class Translator:
@@ -103,7 +112,9 @@ class Translator:
                     filtered[left_out_for] += 1
                     continue
                 hit = make_hit(record)
-                entries.append(new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop)))
+                entries.append(
+                    new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop))
+                )
             except (BadLine, InvalidHit) as error:
                 if line.strip("\0\r \t"):
                     batch.bad.append(BadEntry(number, line, str(error)))

@@ -74,7 +74,7 @@ def _bare(text: str) -> str | None:
     except ValueError:
         if HOST_NAME.fullmatch(text):
             return text.lower()
-        raise ValueError(f"{printable(text, 60)!r} is no address") from None
+        raise ValueError(f"'{printable(text, 60)}' is no address") from None
     return str(getattr(found, "ipv4_mapped", None) or found)
 
 
@@ -101,14 +101,14 @@ def host(text: str) -> str | None:
     name = name.rstrip(".").lower()
     if name in ("", "-", "_", "*"):
         return None
-    if not re.fullmatch(r"\[[0-9a-f:.]+\]|[^\s/?#@\\<>\":\[\]]+", name):
-        raise ValueError(f"{printable(text, 60)!r} is no host")
+    if not re.fullmatch(r"\[[0-9a-f:.]+\]|[^\s,/?#@\\<>\":\[\]]+", name):
+        raise ValueError(f"'{printable(text, 60)}' is no host")
     return f"{name}:{port}" if port else name
 
 
 def _number(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:  # 64 bits are what a server stores
-        raise ValueError(f"{printable(text, 60)!r} is no number")
+        raise ValueError(f"'{printable(text, 60)}' is no number")
     return int(text)
 
 
@@ -121,7 +121,7 @@ def _milliseconds(unit: str) -> Convert:
         except ValueError:
             milliseconds = -1
         if not 0 <= milliseconds < 1 << 31:
-            raise ValueError(f"{printable(text, 60)!r} is no number of {unit} that a server takes")
+            raise ValueError(f"'{printable(text, 60)}' is no number of {unit} that a server takes")
         return round(milliseconds)
 
     return convert
@@ -134,7 +134,7 @@ def _time(form: str) -> Convert:
         try:
             return read(text)
         except ValueError:
-            raise ValueError(f"{printable(text, 60)!r} is no time") from None
+            raise ValueError(f"'{printable(text, 60)}' is no time") from None
 
     return convert
 
@@ -187,9 +187,9 @@ def converter(name: str, form: str, decode: Callable[[str], str] | None = None) 
     Looking a text up raises BadLine where the text is no such value. Raises KeyError for an unknown name or form.
     """
     field = FIELDS[name]
+    convert = field.reader(form or field.form)
     if name == "length":
         return Numbers(name)
-    convert = field.reader(form or field.form)
     absent: Any = request.from_line("-") if name == "request" else None
 
     def value(text: str | None) -> Any:

@@ -1,0 +1,29 @@
+"""The address of a server, as the user wrote it, made whole."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from piwik_import.errors import UsageError, printable
+
+TRACKER = "/piwik.php"
+
+
+def tracker_url(url: str) -> str:
+    """Return where hits are sent. Raises UsageError.
+
+    Without a scheme it is http; a path that does not end in ``.php`` gets ``/piwik.php``.
+    """
+    whole = url.strip() if "://" in url else f"http://{url.strip()}"
+    if "@" in whole.split("/")[2] or "?" in whole or "#" in whole:  # they may be secret: not to be shown
+        raise UsageError("--url: give the address alone, without user, query (?…) or fragment (#…)")
+    try:
+        parts = urlsplit(whole)
+        host = (parts.hostname or "").encode("idna")
+        valid = parts.scheme in ("http", "https") and host and parts.port != 0 and whole.isprintable()
+    except ValueError:
+        valid = False
+    if not valid or " " in whole:
+        raise UsageError(f"--url {printable(url)}: not an address of a server, such as https://stats.example.org")
+    path = parts.path if parts.path.endswith(".php") else parts.path.rstrip("/") + TRACKER
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"

@@ -1,0 +1,120 @@
+"""The journal's file: where it is, how it is made, opened, checked and brought up to date."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from piwik_import.errors import UsageError, printable
+
+MIGRATIONS = (
+    """
+    CREATE TABLE sources (
+        id INTEGER PRIMARY KEY,
+        destination TEXT NOT NULL,
+        name TEXT NOT NULL,                         -- as last named, to show
+        path TEXT,                                  -- where it lay last, or of a pipe its --journal-name
+        format TEXT,
+        length INTEGER NOT NULL, digest BLOB NOT NULL,
+        device INTEGER, inode INTEGER, size INTEGER, mtime INTEGER, -- as it lay when it was last read to its end
+        ends BLOB NOT NULL, lines BLOB NOT NULL,    -- of each slot: place in bytes, lines before it
+        mark INTEGER, mark_length INTEGER, mark_digest BLOB,
+        hits INTEGER NOT NULL DEFAULT 0,
+        updated REAL NOT NULL
+    );
+    CREATE INDEX by_digest ON sources (destination, digest);
+    CREATE TABLE in_doubt (
+        source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+        run INTEGER NOT NULL,
+        lane INTEGER NOT NULL,
+        lanes INTEGER NOT NULL,
+        first INTEGER NOT NULL, last INTEGER NOT NULL, -- lines
+        "end" INTEGER NOT NULL,
+        hits INTEGER NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (source, run, lane)
+    ) WITHOUT ROWID;
+    """,
+)
+"""What makes each version of the file out of the one before; the number of versions is its ``user_version``."""
+
+APPLICATION = 0x50494D50  # "PIMP": tells our files from other people's
+
+
+class JournalError(UsageError):
+    """The journal cannot be used."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(
+            f"journal {printable(str(path))}: {reason}. Mend it, or move it away to begin a new one (which imports the"
+            " logs again from their beginnings), or choose another with --journal."
+        )
+
+
+def default_path() -> Path:
+    """Return where the journal is if nobody says otherwise."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "piwik-import" / "journal.db"
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open the journal at `path`, or make it. Raises JournalError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _create(path)
+        elif path.stat().st_size == 0:
+            raise JournalError(path, "the file is empty, so what it held is lost")
+        db = _connect(path)
+        _check(db, path)
+    except (sqlite3.Error, OSError) as error:
+        raise JournalError(path, error) from None
+    return db
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Make sure that the file is ours, whole, writable and of this version."""
+    if db.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
+        raise JournalError(path, "this is no journal of piwik-import")
+    (damage,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if damage != "ok":
+        raise JournalError(path, f"the file is damaged ({printable(damage)})")
+    db.execute("BEGIN IMMEDIATE")
+    _migrate(db, path)
+    db.execute("COMMIT")
+
+
+def _create(path: Path) -> None:
+    """Make a new journal that is never seen half made, even if we die on the way."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    db = _connect(draft)
+    db.execute(f"PRAGMA application_id = {APPLICATION}")
+    _migrate(db, path)
+    db.close()
+    try:
+        os.link(draft, path)
+    except FileExistsError:  # another process was quicker
+        pass
+    finally:
+        draft.unlink()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise JournalError(path, f"a newer piwik-import has written it (version {version} of its form)")
+    for migration in MIGRATIONS[version:]:
+        for statement in migration.split(";"):
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")

@@ -1,0 +1,198 @@
+"""The journal as the rest of the program uses it: look up, write down, lock."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import struct
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from piwik_import.errors import UnavailableError, printable
+from piwik_import.identity import Digest, digest
+from piwik_import.journal.file import open_file
+from piwik_import.journal.rows import Doubt, Stored, from_row, name_to_db
+from piwik_import.translate import SLOTS
+
+
+class JournalBroken(UnavailableError):
+    """The journal can no longer be written, in the middle of an import."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(
+            f"journal {printable(str(path))}: {reason}. The import was stopped: what could not be written down would"
+            " be imported twice. When that is mended, run again."
+        )
+
+
+class LockedError(UnavailableError):
+    """Another process is importing the same log to the same destination."""
+
+    def __init__(self, name: str, process: int) -> None:
+        super().__init__(
+            f"{printable(name)}: process {process} is importing this log already. --wait SECONDS waits for it."
+        )
+
+
+class Journal:
+    """One journal file. Safe to use from several threads, and beside other processes.
+
+    Raises JournalError for a file that is damaged, foreign, of a newer version, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._locks: int | None = None
+        self._db = open_file(path)
+
+    def close(self) -> None:
+        """Release the file and all locks."""
+        self._db.close()
+        if self._locks is not None:
+            os.close(self._locks)
+            self._locks = None
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise JournalBroken(self.path, error) from None
+            finally:
+                if self._db.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+
+    # Looking up
+
+    def stored(self) -> list[Stored]:
+        """Return all rows, the one that was updated last first."""
+        return self._stored("1")
+
+    def lying_as(self, destination: str, file: tuple[int, int, int, int]) -> list[Stored]:
+        """Return the logs whose files lie as they did when they were last read to their ends."""
+        same = "destination = ? AND device = ? AND inode = ? AND size = ? AND mtime = ?"
+        return self._stored(same, destination, *file)
+
+    def at_path(self, destination: str, path: str) -> list[Stored]:
+        """Return the logs that lay at `path` last."""
+        return self._stored("destination = ? AND path = ?", destination, name_to_db(path))
+
+    def reread(self, source: Stored) -> Stored:
+        """Return a row as it is now. Raises JournalBroken if it has gone."""
+        for stored in self._stored("id = ?", source.id):
+            return stored
+        raise JournalBroken(self.path, f"{source.name} was just struck out of it")
+
+    def _stored(self, where: str, *values: object) -> list[Stored]:
+        with self._lock:
+            rows = self._db.execute(f"SELECT * FROM sources WHERE {where} ORDER BY updated DESC", values).fetchall()
+            found = [from_row(row) for row in rows]
+            for one in found:
+                doubts = self._db.execute("SELECT * FROM in_doubt WHERE source = ? ORDER BY first", (one.id,))
+                one.doubts = [Doubt(*row) for row in doubts]
+        return found
+
+    def beginning_with(self, destination: str, beginning: bytes) -> list[Stored]:
+        """Return the logs of `destination` that begin as this one does, the one that was read furthest first."""
+        with self._lock:
+            lengths = self._db.execute("SELECT DISTINCT length FROM sources WHERE destination = ?", (destination,))
+            digests = [digest(beginning[:length]).value for (length,) in lengths.fetchall() if length <= len(beginning)]
+        marks = ",".join("?" * len(digests))
+        found = self._stored(f"destination = ? AND digest IN ({marks})", destination, *digests)
+        return sorted(found, key=lambda one: (one.place, one.beginning.length), reverse=True)
+
+    # Writing
+
+    def add(self, destination: str, name: str, path: str | None, beginning: Digest) -> Stored:
+        """Begin a row for a log that is not known yet, or return the one that another process has just begun."""
+        nothing = bytes(8 * SLOTS)
+        with self._transaction():
+            same = "destination = ? AND digest = ? AND path IS ? AND updated = 0"
+            if found := self._stored(same, destination, beginning.value, name_to_db(path)):
+                return found[0]
+            cursor = self._db.execute(
+                "INSERT INTO sources (destination, name, path, length, digest, ends, lines, updated)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                (destination, name_to_db(name), name_to_db(path), *astuple(beginning), nothing, nothing),
+            )
+            (added,) = self._stored("id = ?", cursor.lastrowid)
+        return added
+
+    def save(
+        self,
+        sources: Iterable[Stored],
+        settled: Iterable[tuple[int, int]] = (),
+        begun: Iterable[Doubt] = (),
+        decided: Iterable[Doubt] = (),
+    ) -> None:
+        """Write down how far sources have come, and what has become of chunks.
+
+        Of those of this run, given as (run, lane), some are settled, and then others have begun; `decided` are those
+        of earlier runs that are in doubt no longer.
+        """
+        now = time.time()
+        with self._transaction():
+            self._db.executemany("DELETE FROM in_doubt WHERE run = ? AND lane = ?", settled)
+            keys = [(doubt.source, doubt.run, doubt.lane) for doubt in decided]
+            self._db.executemany("DELETE FROM in_doubt WHERE source = ? AND run = ? AND lane = ?", keys)
+            for one in sources:
+                mark = (one.mark.end, *astuple(one.mark.before)) if one.mark else (None,) * 3
+                self._db.execute(
+                    "UPDATE sources SET name = ?, path = ?, format = ?, length = ?, digest = ?, device = ?, inode = ?,"
+                    " size = ?, mtime = ?, ends = ?, lines = ?, mark = ?, mark_length = ?, mark_digest = ?, hits = ?,"
+                    " updated = ? WHERE id = ?",
+                    (name_to_db(one.name), name_to_db(one.path), one.format, *astuple(one.beginning))
+                    + (one.file or (None,) * 4)
+                    + (one.ends.tobytes(), one.lines.tobytes(), *mark, one.hits, now, one.id),
+                )
+            insert = f"INSERT OR REPLACE INTO in_doubt VALUES ({', '.join('?' * len(fields(Doubt)))})"
+            self._db.executemany(insert, map(astuple, begun))
+
+    def forget(self, source: Stored) -> None:
+        """Strike out a source: it will be imported from its beginning. Raises LockedError while it is imported."""
+        self.lock(source, 0)
+        with self._transaction():
+            self._db.execute("DELETE FROM sources WHERE id = ?", (source.id,))
+
+    # Locks
+
+    def lock(self, source: Stored, patience: float) -> None:
+        """Keep other processes from importing `source`, until this one ends. Raises LockedError.
+
+        A lock of the kernel on one byte of a file, which no dead process can hold.
+        """
+        if self._locks is None:
+            self._locks = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, source.id)
+            except OSError:
+                if time.monotonic() >= until:
+                    raise LockedError(source.name, _holder(self._locks, source.id)) from None
+                time.sleep(0.1)
+            else:
+                return
+
+
+def _holder(file: int, byte: int) -> int:
+    """Return the process that holds the lock on a byte; 0 if it has just let go of it."""
+    asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    kind, _, _, _, process = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    return int(process) if kind != fcntl.F_UNLCK else 0

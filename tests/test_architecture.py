@@ -1,0 +1,165 @@
+"""The table of modules, enforced: who imports whom, what is loaded when, and how long a module may be."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import piwik_import
+
+PACKAGE = Path(piwik_import.__file__).parent
+
+# In the order of the data; `parsers` is one module here. A module imports what its row names, and all of it stands
+# above. Only `importer` knows the whole path.
+MAY_IMPORT = {
+    "errors": "",
+    "memo": "",
+    "parameters": "memo",
+    "tracking": "memo parameters",
+    "clock": "memo errors",
+    "stream": "errors",
+    "source": "errors stream",
+    "parsers": "errors memo clock",
+    "filters": "memo parsers",
+    "hits": "memo tracking parsers filters",
+    "translate": "memo tracking source parsers filters hits",
+    "lanes": "translate",
+    "client": "errors tracking",
+    "address": "errors",
+    "report": "errors filters translate",
+    "identity": "",
+    "journal": "errors translate identity",
+    "ledger": "errors journal",
+    "acknowledged": "translate lanes identity journal",
+    "resume": "errors source report identity journal",
+    "jobs": "errors source parsers journal resume",
+    "delivery": "errors translate lanes client report acknowledged",
+    "interrupt": "errors",
+    "importer": "errors address source filters hits translate lanes client report identity journal acknowledged resume"
+    " jobs delivery interrupt",
+    "progress": "errors report",
+    "sandbox": "errors memo tracking",
+    "options": "errors",
+    "cli": "errors source parsers hits report journal ledger importer progress sandbox options",
+    "__main__": "cli",
+}
+
+ONLY_IN = {
+    "httpx": {"client"},
+    "rich": {"progress"},
+    "click": {"cli", "options"},
+    "sqlite3": {"sandbox", "journal"},
+    "dateutil": {"clock"},
+    "crawleruseragents": {"filters"},
+    "http": {"sandbox"},
+    "signal": {"interrupt", "cli"},
+}
+
+LONGEST = {"cli": 460}
+"""Lines of those that may be longer than `LIMIT`: a table of options."""
+LIMIT = 320
+
+MODULES = [
+    pytest.param(path, id=".".join(path.relative_to(PACKAGE).with_suffix("").parts))
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.parent.name != "formats"
+]
+
+
+def noun(path):
+    """Return the row of `MAY_IMPORT` that a module belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path):
+    """Return the full names of what a module imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def ours(path):
+    """Return the rows that a module imports from, besides its own."""
+    found = {name.split(".")[1] for name in imports(path) if name.startswith("piwik_import.")}
+    return found - {"__version__", noun(path)}
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_a_module_imports_only_what_the_table_allows(path):
+    if path.parent == PACKAGE and path.stem == "__init__":
+        assert not imports(path)
+        return
+    assert noun(path) in MAY_IMPORT, "a new module needs a row in the table"
+    assert ours(path) <= set(MAY_IMPORT[noun(path)].split())
+
+
+def test_the_table_is_in_the_order_of_the_data():
+    above = set()
+    for name, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= above
+        above.add(name)
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_a_library_is_known_to_one_module(path):
+    roots = {name.partition(".")[0] for name in imports(path)} - {"piwik_import", "__future__"}
+    assert all(noun(path) in ONLY_IN[root] for root in roots & ONLY_IN.keys())
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_a_module_says_what_it_is_and_is_not_too_long(path):
+    text = path.read_text("utf-8")
+    assert path.stem == "__main__" or not text.strip() or ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) <= LONGEST.get(noun(path), LIMIT)
+
+
+def loaded_by(*arguments, tmp_path):
+    """Run the program and return its exit code and the libraries that it has loaded."""
+    script = (
+        "import json, sys\n"
+        "from piwik_import.cli import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    code = end.code\n"
+        "else:\n"
+        "    code = 0\n"
+        "print(json.dumps([code, sorted({name.partition('.')[0] for name in sys.modules})]), file=sys.stderr)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env={"PYTHONPATH": str(PACKAGE.parent), "HOME": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=40,
+        check=True,
+    )
+    code, libraries = json.loads(run.stderr.decode().splitlines()[-1])
+    return code or 0, set(libraries)
+
+
+HEAVY = {"httpx", "rich", "sqlite3", "dateutil", "http", "asyncio", "ssl"}
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_and_version_load_nothing_that_is_heavy(argument, tmp_path):
+    code, libraries = loaded_by(argument, tmp_path=tmp_path)
+    assert code == 0
+    assert not libraries & (HEAVY | {"crawleruseragents", "importlib_metadata"})
+
+
+def test_a_dry_run_loads_nothing_that_it_does_not_need(make_log, tmp_path):
+    code, libraries = loaded_by("--dry-run", make_log(), tmp_path=tmp_path)
+    assert code == 0
+    assert "crawleruseragents" in libraries
+    assert not libraries & HEAVY

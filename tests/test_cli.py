@@ -1,0 +1,293 @@
+"""Options from flags, environment and files; messages of one line; the other commands."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import urllib.request
+
+import click
+import pytest
+from conftest import line_of
+
+from piwik_import import __version__
+from piwik_import.cli import cli
+from piwik_import.errors import EXIT_CODES
+from piwik_import.parsers import definition
+
+
+def assert_one_line(outcome, code, *words):
+    assert outcome.code == code
+    assert outcome.stderr.startswith("piwik-import: ")
+    assert outcome.stderr.count("\n") == 1
+    assert "Traceback" not in outcome.stderr
+    for word in words:
+        assert word in outcome.stderr
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Return a function that writes the configuration file of the user."""
+
+    def write(text, name="config/piwik-import/config.toml"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def settings():
+    """Return a function that parses arguments as the import does, and returns the parameters."""
+
+    def parse(*arguments):
+        command = cli.commands["import"]
+        with command.make_context("import", list(arguments)) as context:
+            return context.params
+
+    return parse
+
+
+# ---- where settings come from
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """No setting but those of the test."""
+    for name in ("PIWIK_URL", "PIWIK_TOKEN", "PIWIK_SITE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
+SOURCES = [
+    ("default", None, None, None, 4),
+    ("file over default", None, None, "recorders = 5", 5),
+    ("environment over file", None, "6", "recorders = 5", 6),
+    ("flag over environment", "7", "6", "recorders = 5", 7),
+    ("flag over default", "7", None, None, 7),
+]
+
+
+@pytest.mark.parametrize(
+    ("flag", "environment", "file", "wanted"), [pytest.param(*row, id=name) for name, *row in SOURCES]
+)
+def test_a_flag_wins_over_the_environment_over_the_file(settings, config, monkeypatch, flag, environment, file, wanted):
+    if environment:
+        monkeypatch.setenv("PIWIK_IMPORT_RECORDERS", environment)
+    if file:
+        config(file)
+    assert settings("a.log", *(["--recorders", flag] if flag else []))["recorders"] == wanted
+
+
+ALIASES = [
+    ("site", ["--idsite", "7"], "PIWIK_SITE", "site = 7", 7),
+    ("site", ["--site", "7"], "PIWIK_IMPORT_SITE", "idsite = 7", 7),
+    ("token", ["--token-auth", "s"], "PIWIK_TOKEN", "token-auth = 's'", "s"),
+    ("token", ["--token", "s"], "PIWIK_IMPORT_TOKEN_AUTH", "token = 's'", "s"),
+    ("url", ["--url", "a.b"], "PIWIK_URL", "url = 'a.b'", "a.b"),
+    ("format", ["--log-format-name", "x"], "PIWIK_IMPORT_LOG_FORMAT_NAME", "log-format-name = 'x'", "x"),
+    ("format", ["--format", "x"], "PIWIK_IMPORT_FORMAT", "format = 'x'", "x"),
+    ("recorders", ["--recorders", "3"], "PIWIK_IMPORT_RECORDERS", "recorders = 3", 3),
+    ("recorders", ["--concurrency", "3"], "PIWIK_IMPORT_CONCURRENCY", "concurrency = 3", 3),
+    ("chunk_size", ["--recorder-max-payload-size", "9"], "PIWIK_IMPORT_CHUNK_SIZE", "chunk-size = 9", 9),
+    ("chunk_size", ["--chunk-size", "9"], "PIWIK_IMPORT_CHUNK_SIZE", "recorder_max_payload_size = 9", 9),
+    ("bots", ["--enable-bots"], "PIWIK_IMPORT_ENABLE_BOTS", "enable-bots = true", True),
+    ("bots", ["--bots"], "PIWIK_IMPORT_BOTS", "bots = true", True),
+    ("static", ["--enable-static"], "PIWIK_IMPORT_ENABLE_STATIC", "enable-static = true", True),
+    ("errors", ["--enable-http-errors"], "PIWIK_IMPORT_ENABLE_HTTP_ERRORS", "enable-http-errors = true", True),
+    (
+        "redirects",
+        ["--enable-http-redirects"],
+        "PIWIK_IMPORT_ENABLE_HTTP_REDIRECTS",
+        "enable_http_redirects = true",
+        True,
+    ),
+    ("dry_run", ["--dry-run"], "PIWIK_IMPORT_DRY_RUN", "dry-run = true", True),
+    ("output", ["--output", "f"], "PIWIK_IMPORT_OUTPUT", "output = 'f'", "f"),
+    ("summary", ["--summary", "json"], "PIWIK_IMPORT_SUMMARY", "summary = 'json'", "json"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "flag", "variable", "line", "wanted"), ALIASES, ids=[row[1][0].lstrip("-") for row in ALIASES]
+)
+def test_every_name_of_an_option_is_a_flag_a_variable_and_a_key(
+    settings, config, monkeypatch, name, flag, variable, line, wanted
+):
+    assert settings("a.log", *flag)[name] == wanted
+    with monkeypatch.context() as patch:
+        patch.setenv(variable, "1" if wanted is True else str(wanted))
+        assert settings("a.log")[name] == wanted
+    config(line)
+    assert settings("a.log")[name] == wanted
+
+
+def test_the_file_of_config_is_taken_instead_of_the_users(settings, config, monkeypatch):
+    config("recorders = 5")
+    other = config("recorders = 6", "other.toml")
+    assert settings("a.log", "--config", str(other))["recorders"] == 6
+    monkeypatch.setenv("PIWIK_IMPORT_CONFIG", str(other))
+    assert settings("a.log")["recorders"] == 6
+
+
+CONFIGS = [
+    ("an unknown key", "recoders = 3", ["recoders"]),
+    ("an unknown key that gives orders", '"\\u001b[2J" = 3', ["there is no option"]),
+    ("no TOML", "recorders: 3", ["config.toml"]),
+    ("no UTF-8", None, ["config.toml"]),
+    ("a value of another kind", "recorders = 'many'", ["recorders"]),
+    ("a value out of range", "recorders = 0", ["recorders"]),
+    ("a table", "[url]\nx = 1", ["url"]),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), [pytest.param(*row, id=name) for name, *row in CONFIGS])
+def test_what_is_wrong_with_a_file_is_said_in_one_line(run_program, config, text, words):
+    path = config(text or "")
+    if text is None:
+        path.write_bytes(b"url = '\xff'")
+    assert_one_line(run_program("--dry-run", "a.log"), 2, *words)
+
+
+def test_a_file_that_is_missing_is_named(run_program):
+    assert_one_line(run_program("--config", "nothing.toml", "--dry-run", "a.log"), 2, "nothing.toml")
+
+
+# ---- usage
+
+MISTAKES = [
+    ("a mistyped option", ["--recoders", "3", "a.log"], ["--recoders", "--recorders"]),
+    ("no such choice", ["--summary", "xml", "a.log"], ["json"]),
+    ("no number", ["--recorders", "x", "a.log"], ["--recorders"]),
+    ("too many", ["--recorders", "65", "a.log"], ["64"]),
+    ("no log", ["--dry-run"], ["Missing LOG"]),
+    ("no server", ["a.log"], ["--url", "PIWIK_URL", "--dry-run"]),
+    ("no token", ["--url", "a.b", "--site", "1", "a.log"], ["PIWIK_TOKEN"]),
+    ("no site", ["--url", "a.b", "--token", "x", "a.log"], ["--idsite"]),
+    (
+        "no address",
+        ["--url", "ftp://a", "--token", "x", "--site", "1", "--base-url", "http://a", "access.log"],
+        ["--url"],
+    ),
+    ("an output of a real run", ["--output", "x", "a.log"], ["--dry-run"]),
+    ("both ways to try out", ["--dry-run", "--sandbox", "a.log"], ["choose"]),
+    ("an unknown format", ["--format", "nonsense", "--dry-run", "access.log"], ["nonsense", "piwik-import formats"]),
+    ("a format file that is missing", ["--format", "nothing.toml", "--dry-run", "access.log"], ["nothing.toml"]),
+    ("too much for formats", ["formats", "a", "b"], ["b"]),
+    ("an unknown format to show", ["formats", "nonsense"], ["nonsense"]),
+    ("a store in no folder", ["sandbox", "--port", "0", "--db", "no/where"], ["no/where"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [pytest.param(*row, id=name) for name, *row in MISTAKES])
+def test_a_mistake_gets_one_line_that_says_what_to_do(run_program, make_log, arguments, words):
+    make_log()
+    assert_one_line(run_program(*arguments), 2, *words)
+
+
+def test_a_port_that_is_taken_is_said_to_be(run_program, tracker):
+    port = tracker.url.rpartition(":")[2].strip("/")
+    assert_one_line(run_program("sandbox", "--port", port), 2, port)
+
+
+def test_without_arguments_the_help_is_shown_as_usage(run_program):
+    outcome = run_program()
+    assert outcome.code == 2
+    assert outcome.stderr.startswith("Usage: piwik-import")
+    assert outcome.stderr.rstrip().endswith("interrupted")
+
+
+def test_import_is_the_default_command(run_program, make_log):
+    log = make_log(lines=3)
+    outcomes = [run_program(*arguments) for arguments in (["import", "--dry-run", log], [log, "--dry-run"])]
+    assert [outcome.code for outcome in outcomes] == [0, 0]
+    assert all("3  would be imported" in outcome.stdout for outcome in outcomes)
+
+
+def test_the_version_is_told(run_program):
+    assert run_program("--version").stdout == f"piwik-import {__version__}\n"
+
+
+def test_the_help_names_every_option_with_its_topic_and_every_exit_code(run_program):
+    text = run_program("--help").stdout
+    for parameter in cli.commands["import"].params:
+        if isinstance(parameter, click.Option):
+            assert all(name in text for name in parameter.opts)
+            assert parameter.help
+            assert parameter.topic + ":" in text
+    for code, meaning in EXIT_CODES.items():
+        assert f"{code} " in text
+        assert meaning.split(",")[0] in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("command", [*cli.commands])
+def test_every_command_has_help(run_program, command):
+    outcome = run_program(command, "--help")
+    assert outcome.code == 0
+    assert outcome.stdout.startswith(f"Usage: piwik-import {command}")
+
+
+# ---- formats
+
+
+def test_formats_lists_every_format(run_program):
+    lines = run_program("formats").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [*definition.known()]
+
+
+def test_formats_shows_one_with_its_samples(run_program):
+    outcome = run_program("formats", "combined")
+    assert outcome.code == 0
+    for sample in definition.named("combined").samples:
+        assert sample["line"] in outcome.stdout
+
+
+def test_a_format_may_be_named_and_may_be_a_file(run_program, make_log):
+    log = make_log(lines=3)
+    path = definition.folder() / "combined.toml"
+    for name in ("combined", path):
+        assert "3  would be imported" in run_program("--dry-run", "--format", name, log).stdout
+
+
+def test_other_downloads_are_those_that_one_names(run_program, tmp_path):
+    (tmp_path / "access.log").write_text(line_of("a.zip") + line_of("a.xyz") + line_of("a.html"))
+
+    def downloads(*options):
+        outcome = run_program("--dry-run", "--output", "-", *options, tmp_path / "access.log")
+        return ["download" in json.loads(line) for line in outcome.stdout.splitlines()]
+
+    assert downloads() == [True, False, False]
+    assert downloads("--download-extensions", "xyz") == [False, True, False]
+    assert downloads("--add-download-extensions", ".XYZ, html") == [True, True, True]
+
+
+# ---- sandbox
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_sandbox_serves_until_it_is_stopped_and_then_tells_what_came(
+    start_program, run_program, make_log, tmp_path, number
+):
+    sandbox = start_program("sandbox", "--port", 0, "--db", tmp_path / "hits.db", "--token", "let-me-in")
+    url = sandbox.stderr.readline().split()[2].decode()
+    env = {"PIWIK_URL": url, "PIWIK_TOKEN": "let-me-in", "PIWIK_SITE": "1"}
+    assert run_program(make_log(lines=30), "--summary", "json", env=env).summary["hits"]["tracked"] == 30
+    with urllib.request.urlopen(url + "piwik.php") as answer:
+        assert answer.status == 200
+    sandbox.send_signal(number)
+    stdout, stderr = sandbox.communicate(timeout=10)
+    assert (sandbox.returncode, stderr) == (0, b"")
+    assert b"30  page views" in stdout
+    database = sqlite3.connect(tmp_path / "hits.db")
+    assert database.execute("SELECT count(*) FROM hits").fetchone() == (30,)
+    database.close()
+
+
+def test_the_program_is_a_module_too(start_program):
+    process = start_program("--version", stdin=subprocess.DEVNULL)
+    assert process.communicate(timeout=10)[0].startswith(b"piwik-import ")

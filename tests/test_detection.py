@@ -1,0 +1,109 @@
+"""Which format a log is in, by many of its lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from piwik_import.errors import UnknownFormat
+from piwik_import.parsers.definition import Definition, known
+from piwik_import.parsers.detection import LINES, lines_of, recognise
+
+KNOWN = known()
+COMBINED, COMMON, VHOST_COMBINED, NGINX_JSON = (
+    KNOWN[name].samples[0]["line"] for name in ("combined", "common", "vhost_combined", "nginx_json")
+)
+ERROR = '2020/10/10 13:55:36 [error] 31#31: *46 open() failed (2: No such file), client: 192.0.2.1, host: "a"'
+SSHD = "Oct 10 13:55:36 host sshd[421]: Failed password for invalid user admin from 192.0.2.1 port 51234 ssh2"
+
+
+def recognised(*lines: str) -> str:
+    return recognise("access.log", lines, KNOWN.values()).name
+
+
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        pytest.param([SSHD, *[COMBINED] * 9], "combined", id="a bad first line"),
+        pytest.param([COMBINED[:70], *[COMBINED] * 3], "combined", id="a first line that was cut"),
+        pytest.param([*[ERROR] * 60, *[COMBINED] * 40], "combined", id="many lines of another kind"),
+        pytest.param([*[COMBINED] * 9, *[COMMON] * 5], "combined", id="two formats, most the one"),
+        pytest.param([*[COMBINED] * 5, *[COMMON] * 9], "common", id="two formats, most the other"),
+        pytest.param([*[VHOST_COMBINED] * 9, *[COMBINED] * 3], "vhost_combined", id="some lines without a host"),
+        pytest.param([*[NGINX_JSON] * 2, "{}", "nothing"], "nginx_json", id="JSON among others"),
+        pytest.param([COMBINED], "combined", id="one line"),
+        pytest.param(
+            ['192.0.2.1 - - [10/Oct/2020:13:55:36 +0000] "\\x16\\x03" 400 0 "-" "-"'], "combined", id="attack"
+        ),
+    ],
+)
+def test_the_format_that_fits_most_lines_is_the_one(lines, name):
+    assert recognised(*lines) == name
+
+
+def test_a_host_before_the_address_is_not_taken_for_a_clients_name():
+    line = COMMON.partition(" ")[2]
+    assert recognised(f"www.example.org 192.0.2.1 {line}") == "vhost_common"
+    assert recognised(f"client.example.net {line}") == "common"
+
+
+def test_of_two_formats_that_fit_alike_the_one_with_more_fields_is_taken():
+    pattern = '{*} {*} {*} [{time}] "{request}"{...}'
+    less = Definition("less", "", "", pattern=pattern)
+    more = Definition("more", "", "", pattern=pattern.replace('"{...}', '" {status}{...}'))
+    for definitions in ([less, more], [more, less]):
+        assert recognise("log", [COMBINED], definitions) is more
+
+
+@pytest.mark.parametrize("share", [0, 1, 24])
+def test_a_log_of_which_less_than_a_quarter_fits_is_refused(share):
+    with pytest.raises(UnknownFormat):
+        recognised(*[COMBINED] * share, *[ERROR] * (100 - share))
+    assert recognised(*[COMBINED] * 25, *[ERROR] * 75) == "combined"
+
+
+def test_a_refusal_shows_the_first_line_and_says_what_to_do():
+    with pytest.raises(UnknownFormat) as caught:
+        recognised(SSHD, ERROR)
+    assert str(caught.value) == (
+        f"access.log: none of the {len(KNOWN)} known formats fits this log. It begins with\n"
+        f"    {SSHD}\n"
+        "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
+        "see formats/README.md."
+    )
+    assert caught.value.exit_code == 2
+
+
+def test_a_refusal_shows_nothing_that_a_terminal_would_obey():
+    with pytest.raises(UnknownFormat) as caught:
+        recognise("a\x1b.log", ["\x1b]0;title\x07\x1b[2J\x9b\u202e\udcff" + "x" * 1000], KNOWN.values())
+    name, line, *_ = str(caught.value).splitlines()
+    assert name.startswith(r"a\x1b.log: none")
+    assert line.startswith(r"    \x1b]0;title\x07\x1b[2J\x9b\u202e\udcffxxx")
+    assert line.endswith("x…")
+    assert len(line) < 250
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_no_lines_at_all_are_refused_too():
+    with pytest.raises(UnknownFormat, match="It begins with"):
+        recognised()
+
+
+@pytest.mark.parametrize(
+    ("head", "lines"),
+    [
+        pytest.param(b"", [], id="nothing"),
+        pytest.param(b"a\nb\n", ["a", "b"], id="whole lines"),
+        pytest.param(b"a\nb", ["a"], id="an unfinished line after whole ones"),
+        pytest.param(b"a", ["a"], id="an unfinished line alone"),
+        pytest.param(b"\n \r\n\0\0\na\n\0", ["a"], id="empty lines"),
+        pytest.param(b"\0\0a\r\n", ["a"], id="NULs and carriage returns"),
+        pytest.param(b"caf\xc3\xa9\xff\x85\n", ["caf\xc3\xa9\xff\x85"], id="bytes"),
+    ],
+)
+def test_the_head_of_a_log_is_cut_into_whole_lines_that_are_not_empty(head, lines):
+    assert lines_of(head) == lines
+
+
+def test_no_more_lines_are_looked_at_than_it_takes():
+    assert lines_of(b"\na" * 1000 + b"\n") == ["a"] * LINES

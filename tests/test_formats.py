@@ -1,0 +1,176 @@
+"""Every file of formats/: its samples are its proof. And what a format file may not hold."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from piwik_import.errors import FormatError
+from piwik_import.parsers import definition
+from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.parsers.fields import FIELDS
+
+KNOWN = definition.known()
+FORMATS = [pytest.param(one, id=one.name) for one in KNOWN.values()]
+SAMPLES = [
+    pytest.param(one, sample, id=f"{one.name}-{number}")
+    for one in KNOWN.values()
+    for number, sample in enumerate(one.samples, 1)
+]
+README = (definition.folder() / "README.md").read_text("utf-8")
+
+PATTERN = "pattern = '{ip} [{time}] \"{request}\"'"
+JSON = "[json]\ntime = 'date'\npath = 'path'"
+
+
+@pytest.mark.parametrize(("log_format", "sample"), SAMPLES)
+def test_every_sample_of_every_format_file_parses_to_what_the_file_says(log_format, sample):
+    expected = dict(sample)
+    (line,) = lines_of(expected.pop("line").encode())
+    record = log_format.compile()(line)
+    assert {name: getattr(record, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(("log_format", "sample"), SAMPLES)
+def test_every_sample_alone_is_recognised_as_its_own_format_and_no_other(log_format, sample):
+    assert recognise("log", lines_of(sample["line"].encode()), KNOWN.values()) is log_format
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_the_samples_of_a_file_together_are_recognised_in_any_order_of_the_formats(log_format):
+    lines = lines_of("\n".join([*(sample["line"] for sample in log_format.samples), ""]).encode())
+    assert len(lines) == len(log_format.samples)
+    assert recognise("log", lines, KNOWN.values()) is log_format
+    assert recognise("log", lines, [*KNOWN.values()][::-1]) is log_format
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_every_file_says_what_it_is_and_proves_it(log_format):
+    assert 10 < len(log_format.title) < 100
+    assert urlsplit(log_format.source).scheme == "https"
+    assert len(log_format.samples) >= 2
+    assert all(len(sample) >= 2 for sample in log_format.samples)
+    assert {"ip", "time", "status"} <= {*log_format.fields}
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_every_field_of_a_format_has_a_value_in_some_sample(log_format):
+    parse = log_format.compile()
+    records = [parse(*lines_of(sample["line"].encode())) for sample in log_format.samples]
+    fields = {"path" if name == "target" else name for name in log_format.fields}
+    assert fields == {name for name in fields if any(getattr(record, name) is not None for record in records)}
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_a_definition_crosses_to_another_process(log_format):
+    assert pickle.loads(pickle.dumps(log_format)) == log_format
+
+
+def test_no_two_formats_share_a_name():
+    names = [name for one in KNOWN.values() for name in (one.name, *one.aliases)]
+    assert len(names) == len({*names})
+    assert [definition.named(name).name for one in KNOWN.values() for name in (one.name, *one.aliases)] == [
+        one.name for one in KNOWN.values() for _ in (one.name, *one.aliases)
+    ]
+
+
+def test_an_unknown_name_says_how_to_list_the_known_ones():
+    with pytest.raises(FormatError, match=r"^format combinde: no such format; `piwik-import formats` lists"):
+        definition.named("combinde")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("", "it needs one of `pattern` and `json`", id="nothing"),
+        pytest.param(PATTERN + "\n" + JSON, "it needs one of `pattern` and `json`", id="both"),
+        pytest.param(PATTERN + "\nregex = ''\ntittle = ''", "unknown key regex, tittle; known are", id="unknown key"),
+        pytest.param("pattern = ", "Invalid value", id="no TOML"),
+        pytest.param("title = '\udcff'", "codec can't decode byte 0xff", id="no UTF-8"),
+        pytest.param("pattern = 1", "`pattern` is no str", id="pattern is a number"),
+        pytest.param("json = 'ip'", "`json` is no dict", id="json is a text"),
+        pytest.param("[json.time]\nkey = 'date'", "`json` holds what is no name of a key", id="json is nested"),
+        pytest.param(PATTERN + "\naliases = 'clf'", "`aliases` is no list", id="aliases are a text"),
+        pytest.param(PATTERN + "\nsample = ['x']", "a `sample` has no line", id="sample is a text"),
+        pytest.param(PATTERN + "\n[[sample]]\nip = '::1'", "a `sample` has no line", id="sample without line"),
+        pytest.param("pattern = '{ip} {time} {agent}'", "no such field: agent", id="unknown field"),
+        pytest.param("pattern = '{} {time} {path}'", "no such field: ", id="field without name"),
+        pytest.param("pattern = '{time} {path} {ip} {ip}'", "a field stands in it twice", id="field twice"),
+        pytest.param("pattern = '{ip} {path}'", r"it needs \{time} and one of", id="no time"),
+        pytest.param("pattern = '{ip} {time}'", r"it needs \{time} and one of", id="no request"),
+        pytest.param("pattern = '{...} {time} {path}'", "stands elsewhere than at its end", id="further fields first"),
+        pytest.param("pattern = '{time}{...};{path}'", "stands elsewhere than at its end", id="further fields amid"),
+        pytest.param("pattern = '{time:clock} {path}'", "unknown form 'clock'", id="unknown form of time"),
+        pytest.param("pattern = '{time:%Y %Q} {path}'", "'Q' is a bad directive", id="bad strptime pattern"),
+        pytest.param("pattern = '{time} {generation_time:h} {path}'", "unknown form 'h'", id="unknown unit"),
+        pytest.param("pattern = '{time} {path} {ip:v4}'", "unknown form 'v4'", id="form of what has none"),
+        pytest.param("[json]\ntime = 'date'", "it needs time and one of request, target, path", id="json: no request"),
+        pytest.param("[json]\npath = 'date'", "it needs time and one of request, target, path", id="json: no time"),
+        pytest.param(JSON + "\nagent = 'ua'", "no such field: agent", id="json: unknown field"),
+        pytest.param(JSON + "\nlength = 'size:kB'", "unknown form 'kB'", id="json: unknown form"),
+    ],
+)
+def test_a_format_file_that_makes_no_sense_is_refused_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(FormatError, match=rf"^format mine(\.toml)?: .*{reason}") as caught:
+        definition.read(path).compile()
+    assert caught.value.exit_code == 2
+
+
+def test_a_format_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FormatError, match=r"^format mine\.toml: .*No such file"):
+        definition.read(tmp_path / "mine.toml")
+
+
+def test_a_format_file_of_the_users_own_works_as_those_that_come_along(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("pattern = '[{time:%Y-%m-%d %H:%M:%S %z}] {method} {path} {query} {generation_time:us}{...}'")
+    record = definition.read(path).compile()("[2020-10-10 13:55:36 -0700] PUT /a ?b=c 1234567 more of it")
+    assert (record.method, record.path, record.query, record.generation_time) == ("PUT", "/a", "b=c", 1235)
+    assert f"{record.time}" == "2020-10-10 20:55:36+00:00"
+
+
+def test_a_format_is_shown_with_its_samples(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"title = 'My format'\nsource = 'https://example.org/'\naliases = ['ours', 'yours']\n{PATTERN}\n"
+        "[[sample]]\nline = 'first'\nip = '::1'\nstatus = 200\n[[sample]]\nline = 'second'\n"
+    )
+    assert [*definition.describe(definition.read(path))] == [
+        "mine: My format",
+        "  https://example.org/",
+        "  also called ours, yours",
+        "",
+        '  {ip} [{time}] "{request}"',
+        "",
+        "  first",
+        "      ip               ::1",
+        "      status           200",
+        "",
+        "  second",
+    ]
+
+
+def test_a_format_of_json_is_shown_with_its_keys():
+    shown = "\n".join(definition.describe(KNOWN["nginx_json"]))
+    assert "\n  time             date:any\n" in shown
+    assert "\n  generation_time  generation_time_milli:s\n" in shown
+
+
+def test_the_readme_of_formats_lists_every_field_with_its_meaning():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
+    assert rows == {name: field.meaning for name, field in FIELDS.items()}
+
+
+def test_the_example_in_the_readme_of_formats_is_right(tmp_path):
+    (example,) = re.findall(r"```toml\n(title.*?)```", README, re.DOTALL)
+    path = tmp_path / "example.toml"
+    path.write_text(example)
+    read = definition.read(path)
+    expected = dict(read.samples[0])
+    record = read.compile()(expected.pop("line"))
+    assert {name: getattr(record, name) for name in expected} == expected

@@ -1,0 +1,124 @@
+"""Logs that nobody on this project wrote; they stay where they are, so these tests run only where they lie."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+from piwik_import.errors import UnknownFormat
+from piwik_import.filters import FilterSettings
+from piwik_import.hits import HitSettings
+from piwik_import.parsers import definition
+from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.source import Source
+from piwik_import.tracking import decode
+from piwik_import.translate import Batch, Plan, Translator
+
+LOGS = Path(os.environ.get("PIWIK_IMPORT_REAL_LOGS") or Path(__file__).parent.parent.parent / "shared" / "logs")
+
+pytestmark = pytest.mark.skipif(not LOGS.is_dir(), reason="PIWIK_IMPORT_REAL_LOGS names no folder of real logs")
+
+ALL = FilterSettings(bots=True, static=True, errors=True, redirects=True)
+ELASTIC = "combined_elastic_10k.log"
+
+
+def recognised(source: Source) -> definition.Definition:
+    return recognise(source.name, lines_of(source.head()), definition.known().values())
+
+
+def imported(name: str, filters: FilterSettings = ALL) -> tuple[str, list[Batch]]:
+    """Translate a log as an import would; return its format and the batches."""
+    source = Source(str(LOGS / name))
+    found = recognised(source)
+    translate = Translator(Plan(0, found, filters, HitSettings(1, "http://example.org")))
+    return found.name, [translate(block) for block in source.blocks(size=100_000)]
+
+
+def sums(batches: list[Batch]) -> tuple[int, int, Counter[str], list[int]]:
+    """Lines, hits, lines that were left out by reason, numbers of bad lines."""
+    filtered: Counter[str] = Counter()
+    for batch in batches:
+        filtered.update(batch.filtered)
+    bad = [one.line for batch in batches for one in batch.bad]
+    return sum(batch.lines for batch in batches), sum(len(batch.entries) for batch in batches), filtered, bad
+
+
+def test_of_ten_thousand_real_lines_all_but_the_one_that_was_cut_are_hits():
+    name, batches = imported(ELASTIC)
+    assert name == "combined"
+    assert sums(batches) == (10_000, 9_999, {}, [8899])
+    (bad,) = [one for batch in batches for one in batch.bad]
+    assert bad.reason == "the line ends where '\"' should follow"
+
+
+def test_number_and_end_of_ten_thousand_real_lines_are_those_of_the_file():
+    lines = (LOGS / ELASTIC).read_bytes().splitlines(keepends=True)
+    ends = [0, *accumulate(map(len, lines))]
+    _, batches = imported(ELASTIC)
+    entries = [entry for batch in batches for entry in batch.entries]
+    assert [one.line for one in entries] == [number for number in range(1, 10_001) if number != 8899]
+    assert [one.end for one in entries] == [ends[one.line] for one in entries]
+    assert batches[-1].end == ends[-1]
+    assert [one.text.encode("latin-1") + b"\n" for batch in batches for one in batch.bad] == [lines[8898]]
+    for one in entries:
+        line, hit = lines[one.line - 1], decode(one.query)
+        assert line.startswith(hit["cip"].encode() + b" ")
+        assert f" {hit['url'].removeprefix('http://example.org')} HTTP/".encode("utf-8", "surrogateescape") in line
+
+
+def test_by_default_bots_static_files_errors_and_redirects_are_left_out_of_them():
+    _, batches = imported(ELASTIC, FilterSettings())
+    lines, hits, filtered, bad = sums(batches)
+    assert (lines, bad) == (10_000, [8899])
+    assert {*filtered} == {"bot", "static", "error", "redirect"}
+    assert hits + filtered.total() + 1 == 10_000
+    assert filtered["error"] == 220
+    assert filtered["redirect"] == 164
+
+
+WHOLE = {
+    "combined_hackers_nielsbasjes.log": (3456, 3443, {"proxy": 13}, []),
+    "combined_shop_lnav.log": (1000, 1000, {}, []),
+    "combined_playground_lnav.log.gz": (2492, 2492, {}, []),
+    "nginx_opensearch_raw.log": (1408, 1408, {}, []),
+    "crowdsec_nginx-http-malformed.log": (12, 0, {"garbage_request": 12}, []),
+    "crowdsec_traefik_clf.log": (9, 7, {"blank": 2}, []),
+    # Line 2 lacks ident and user.
+    "combined_bad_lnav.log": (3, 2, {}, [2]),
+    # 1 and 13 to 15 are of the common format, 9 to 12 have a virtual host; 8 is cut in the user agent.
+    "apache_access_plaso.log": (15, 6, {}, [1, 8, 9, 10, 11, 12, 13, 14, 15]),
+    # 6 is of the common format, 7 has a virtual host, 8 and 9 are of an error log.
+    "crowdsec_apache2-logs.log": (9, 5, {}, [6, 7, 8, 9]),
+    # 6 has a virtual host, 8 lacks the user, 9 is of an error log.
+    "crowdsec_nginx_http-logs.log": (9, 6, {}, [6, 8, 9]),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), WHOLE.items(), ids=WHOLE)
+def test_every_line_of_a_real_log_is_a_hit_or_what_it_looks_like_to_the_eye(name, expected):
+    log_format, batches = imported(name)
+    assert log_format == "combined"
+    assert sums(batches) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "crowdsec_syslog-logs.log",
+        "w3c_firewall_pf040903.log",
+        "crowdsec_cri-logs.log",  # a combined log behind a time, a stream and a flag
+        "syslog_with_access_lnav.log",
+        "aws_elb_opensearch_raw.log",
+        "haproxy_lnav.log",
+        "iis_native_ex010320.log",
+        "caddy_lnav_1.ndjson",
+        "crowdsec_traefik_json.log",
+    ],
+)
+def test_a_real_log_of_a_format_that_is_not_known_is_refused(name):
+    with pytest.raises(UnknownFormat, match=name):
+        recognised(Source(str(LOGS / name)))
