@@ -247,8 +247,6 @@ def import_(
     else:
         from piwik_import.journal import default_path  # sqlite3: not for a dry run
 
-        from piwik_import.journal import default_path  # sqlite3: not for a dry run
-
         journal = journal or default_path()
         if "-" in logs and options["journal_name"] is None:
             click.echo(

@@ -30,7 +30,7 @@ def reader(form: str) -> Callable[[str], datetime]:
 def clf(text: str) -> datetime:
     """Read ``10/Oct/2026:13:55:36 -0700``, the time of the common log format.
 
-    Cut by hand: strptime costs 14 us against 1 us here, and its month names follow the locale while those of a
+    Cut by hand: strptime costs 14 us against 2 us here, and its month names follow the locale while those of a
     log never do. A leap second (``:60``, which datetime refuses) counts as the second before it.
     """
     digits = text[12:14] + text[15:17] + text[18:20]
@@ -50,7 +50,7 @@ def _midnight(text: str) -> datetime:
     day, year, offset = text[:2], text[7:11], text[14:]
     if len(text) != 18 or not (day + year + offset).isdecimal():
         raise ValueError(text)
-    if text[2] + text[6] + text[11:13] != "//: " or text[13] not in "+-":
+    if text[2] + text[6] + text[11:13] != "//: " or text[13] not in "+-" or offset[2] > "5":
         raise ValueError(text)
     east = timedelta(hours=int(offset[:2]), minutes=int(offset[2:]))
     zone = timezone(east if text[13] == "+" else -east)

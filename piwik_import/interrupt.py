@@ -30,9 +30,11 @@ class Interrupt:
 
     @contextmanager
     def breaks(self) -> Iterator[None]:
-        """Within this, the signal raises Interrupted at once."""
+        """Within this, the signal raises Interrupted at once; so does one that came before."""
         self._breaks = True
         try:
+            if self.asked:
+                raise Interrupted("Interrupted.")
             yield
         finally:
             self._breaks = False

@@ -17,21 +17,27 @@ EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e\udcff"
 
 counts = st.integers(0, 20)
 blocks = st.tuples(
-    st.just("block"), st.integers(0, 2), counts, counts, st.dictionaries(st.sampled_from([*REASONS]), counts)
+    st.just("block"),
+    st.integers(0, 2),
+    counts,
+    counts,
+    st.dictionaries(st.sampled_from([*REASONS]), counts),
+    counts,
 )
 answers = st.tuples(st.just("answer"), st.integers(1, 30), st.integers(0, 30), st.booleans())
 losses = st.tuples(st.just("loss"), st.integers(1, 30))
 
 
-def batch(source, entries, bad, filtered, line=1):
-    """Return a block of so many lines that became hits, that are broken, and that were left out."""
-    lines = entries + bad + sum(filtered.values())
+def batch(source, entries, bad, filtered, already=0, line=1):
+    """Return a block of so many lines that became hits, are broken, were left out, and were imported before."""
+    lines = entries + bad + sum(filtered.values()) + already
     return Batch(
         end=100 * (line + lines - 1),
         lines=lines,
         entries=[Entry("url=/", 0, source, line + at, 100 * (line + at)) for at in range(entries)],
         bad=[BadEntry(line + entries + at, "what?", "no request") for at in range(bad)],
         filtered=Counter(filtered),
+        already=already,
     )
 
 
