@@ -18,7 +18,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from piwik_import.identity import Mark
-from piwik_import.journal import Doubt, Journal, JournalBroken, Stored
+from piwik_import.journal import Doubt, Journal, Stored
 from piwik_import.lanes import Lanes
 from piwik_import.translate import SLOTS, Entry
 
@@ -40,10 +40,11 @@ class Acknowledged:
         self._read = START
         self._finals: dict[int, tuple[int, int]] = {}
         self._marks: list[deque[Mark]] = [deque() for _ in sources]
+        self._entered: set[int] = set()  # sources of which a chunk has been begun
         self._changed: set[int] = set()
         self._settled: list[tuple[int, int]] = []
         self._begun: list[Doubt] = []
-        self._broken: JournalBroken | None = None
+        self._broken: Exception | None = None
         self._lock = threading.Lock()  # guards all of the above
         self._writing = threading.Lock()  # held by whoever writes, for all that wait behind it
 
@@ -55,7 +56,7 @@ class Acknowledged:
             if source != self._read[0]:
                 self._finals[self._read[0]] = self._read[1:]
             self._read = (source, end, lines)
-            if mark is not None:
+            if mark is not None and self._sources[source] is not None:
                 self._marks[source].append(mark)
 
     def begin(self, lane: int, chunk: Sequence[Entry]) -> None:
@@ -67,6 +68,9 @@ class Acknowledged:
             for number, entries in groupby(chunk, key=lambda entry: entry.source):
                 part, stored = list(entries), self._sources[number]
                 if stored is not None:
+                    if number not in self._entered:  # a row that begins anew must say so before its hits are sent
+                        self._entered.add(number)
+                        self._changed.add(number)
                     first, last = part[0].line, part[-1].line
                     self._begun.append(
                         Doubt(stored.id, self._run, lane, len(self._lanes), first, last, part[-1].end, len(part), now)
@@ -98,8 +102,12 @@ class Acknowledged:
                 stored.file = file
                 self._changed.add(source)
 
-    def flush(self) -> None:
-        """Write down all that is known. Raises JournalBroken."""
+    def flush(self, last: bool = False) -> None:
+        """Write down all that is known. Raises JournalBroken.
+
+        Chunks that an earlier run has left in doubt are struck out only by the `last` call, when they are about to be
+        named in a summary: a run that is killed before that has told nobody.
+        """
         if self._journal is None:
             return
         with self._writing:
@@ -109,17 +117,17 @@ class Acknowledged:
                     if self._lanes.is_idle(lane) and read > self._places[lane]:
                         self._advance(lane, read)
                 sources = [stored for number in self._changed if (stored := self._passed_marks(number)) is not None]
-                decided = [doubt for stored in sources for doubt in _passed_doubts(stored)]
+                decided = [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
                 # Copies, so that the lanes can go on while the disk is busy.
                 sources = [replace(stored, ends=stored.ends[:], lines=stored.lines[:]) for stored in sources]
                 settled, begun = self._settled, self._begun
                 self._changed, self._settled, self._begun = set(), [], []
             if self._broken is not None:
                 raise self._broken
-            if sources or settled or begun:
+            if sources or settled or begun or decided:
                 try:
                     self._journal.save(sources, settled, begun, decided)
-                except JournalBroken as error:
+                except Exception as error:
                     self._broken = error
                     raise
 
@@ -130,11 +138,18 @@ class Acknowledged:
             stored = self._sources[number]
             if stored is None:
                 continue
-            end, lines = place[1:] if number == place[0] else self._finals.get(number, (0, 0))
+            end, lines = place[1:] if number == place[0] else self._final(number)
             for slot in range(lane, SLOTS, len(self._lanes)):
                 if end > stored.ends[slot]:
                     stored.ends[slot], stored.lines[slot] = end, lines
-            self._changed.add(number)
+                    self._changed.add(number)  # and no other: the row of a source that is not read is not ours
+
+    def _final(self, number: int) -> tuple[int, int]:
+        """Return where a source ended of which all hits have been put into the lanes.
+
+        The next one may be in the lanes already before `read` has been told of it.
+        """
+        return self._read[1:] if number == self._read[0] else self._finals.get(number, (0, 0))
 
     def _passed_marks(self, number: int) -> Stored | None:
         """Give a source the last mark that all its slots have passed."""

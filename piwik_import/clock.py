@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from piwik_import.memo import Memo
+from piwik_import.memo import RECENT, Memo
 
 MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 
@@ -30,35 +30,31 @@ def reader(form: str) -> Callable[[str], datetime]:
 def clf(text: str) -> datetime:
     """Read ``10/Oct/2026:13:55:36 -0700``, the time of the common log format.
 
-    Cut by hand: strptime costs 14 us against 2 us here, and its month names follow the locale while those of a
+    Cut by hand: strptime costs 14 us against 0.5 us here, and its month names follow the locale while those of a
     log never do. A leap second (``:60``, which datetime refuses) counts as the second before it.
     """
-    digits = text[12:14] + text[15:17] + text[18:20]
-    if not digits.isdecimal() or text[14:15] + text[17:18] != "::":  # int() alone would take " 1" and "-1"
-        raise ValueError(text)
-    hour, minute, second = int(digits[:2]), int(digits[2:4]), int(digits[4:])
-    if hour > 23 or minute > 59 or second > 60:
-        raise ValueError(text)
     try:
-        return _midnights[text[:12] + text[20:]] + timedelta(0, hour * 3600 + minute * 60 + min(second, 59))
-    except (KeyError, OverflowError):  # no month; the last day that datetime knows
+        return _minutes[text[:18] + text[20:]] + SECONDS[text[18:20]]
+    except (KeyError, OverflowError):  # no month, no second; the last minute that datetime knows
         raise ValueError(text) from None
 
 
-def _midnight(text: str) -> datetime:
-    """Return when the day of ``10/Oct/2026: -0700`` began, in UTC."""
-    day, year, offset = text[:2], text[7:11], text[14:]
-    if len(text) != 18 or not (day + year + offset).isdecimal():
+def _minute(text: str) -> datetime:
+    """Return when the minute of ``10/Oct/2026:13:55: -0700`` began, in UTC."""
+    day, year, hour, minute, offset = text[:2], text[7:11], text[12:14], text[15:17], text[20:]
+    if len(text) != 24 or not (day + year + hour + minute + offset).isdecimal():  # int() alone would take " 1"
         raise ValueError(text)
-    if text[2] + text[6] + text[11:13] != "//: " or text[13] not in "+-" or offset[2] > "5":
+    if text[2] + text[6] + text[11] + text[14] + text[17:19] != "//::: " or text[19] not in "+-" or offset[2] > "5":
         raise ValueError(text)
     east = timedelta(hours=int(offset[:2]), minutes=int(offset[2:]))
-    zone = timezone(east if text[13] == "+" else -east)
-    return _utc(datetime(int(year), MONTHS[text[3:6]], int(day), tzinfo=zone))
+    zone = timezone(east if text[19] == "+" else -east)
+    return _utc(datetime(int(year), MONTHS[text[3:6]], int(day), int(hour), int(minute), tzinfo=zone))
 
 
-_midnights: Memo[str, datetime] = Memo(_midnight, limit=1000)
-"""The days of a log are few: what is left for each time is to add the seconds."""
+SECONDS = {f"{second:02}": timedelta(seconds=min(second, 59)) for second in range(61)}
+
+_minutes: Memo[str, datetime] = Memo(_minute, limit=RECENT)
+"""A log has many lines in a minute: what is left for each second is to add it."""
 
 
 def iso8601(text: str) -> datetime:

@@ -21,6 +21,9 @@ DOWNLOADS = frozenset(
 )
 """Extensions of files that people fetch to keep: recorded as downloads, not as pages."""
 
+LONGEST = 1 << 24
+"""Milliseconds that are no time to make a page: 4.6 hours, as of a WebSocket. The server has no room for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class HitSettings:
@@ -46,7 +49,7 @@ class HitMaker:
     """Makes hits of records. What depends on one text alone is worked out once for each text."""
 
     def __init__(self, settings: HitSettings) -> None:
-        self._settings = settings
+        self._bots = settings.bots
         self._always: Hit = {"idsite": settings.site, "rec": 1, "apiv": 1}
         scheme = (settings.base_url or "http://").partition("://")[0]
         self._bases: Memo[str | None, str] = Memo(lambda host: _base(settings.base_url, scheme, host))
@@ -56,28 +59,27 @@ class HitMaker:
 
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine if the log does not say enough for one."""
-        request, status, agent = record.request, record.status, record.user_agent
-        url = self._bases[record.host] + _target(request)  # urljoin would take the path //wp-login.php for a host
-        cip, name = self._clients[record.ip]
-        hit = self._always | {"url": url, "cip": cip, "cdt": self._times[record.time]}
+        ip, time, request, status, length, referrer, agent, host, user, milliseconds = record
+        url = self._bases[host] + _target(request)  # urljoin would take the path //wp-login.php for a host
+        cip, name = self._clients[ip]
+        hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}
         if name is not None:
             hit["cid"] = hashlib.sha256(f"{name}\n{agent}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        if record.referrer is not None:
-            hit["urlref"] = record.referrer
+        if referrer is not None:
+            hit["urlref"] = referrer
         if agent is not None:
             hit["ua"] = agent
-        if record.user is not None and status != 401:  # the name of someone who was not let in proves nothing
-            hit["uid"] = record.user
+        if user is not None and status != 401 and user.strip():  # a name that was not let in proves nothing
+            hit["uid"] = user
         if status is not None and status >= 300 and status != 304:
-            hit["action_name"] = _title(status, request, record.referrer)
+            hit["action_name"] = _title(status, request, referrer)
         elif self._is_file[request.path]:
             hit["download"] = url
-        if record.generation_time is not None:
-            # Piwik and Matomo 3 know the first, Matomo 4 the second.
-            hit["gt_ms"] = hit["pf_srv"] = record.generation_time
-        if record.length is not None:
-            hit["bw_bytes"] = record.length
-        if self._settings.bots:
+        if milliseconds is not None and milliseconds < LONGEST:
+            hit["gt_ms"] = hit["pf_srv"] = milliseconds  # Piwik and Matomo 3 know the first, Matomo 4 the second
+        if length is not None:
+            hit["bw_bytes"] = length
+        if self._bots:
             hit["bots"] = 1
         hit["queuedtracking"] = 0  # the answer must tell what was recorded, not what was put into a queue
         return hit
@@ -85,7 +87,7 @@ class HitMaker:
 
 def visitor_key(hit: Hit) -> str:
     """Return what the server knows the visitor by: all hits with one key belong into one lane."""
-    return str(hit.get("cid") or hit["cip"])
+    return str(hit["cid"] if "cid" in hit else hit["cip"])
 
 
 def _base(base_url: str | None, scheme: str, host: str | None) -> str:

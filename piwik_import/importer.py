@@ -213,7 +213,7 @@ class _Run:
         for number, job in enumerate(self._jobs):
             if finished and not job.nothing_new and not job.damaged and not job.source.unfinished:
                 acknowledged.completed(number, job.source.file)
-        acknowledged.flush()
+        acknowledged.flush(last=True)
 
     def _end(self, error: PiwikImportError | None) -> None:
         """Raise the most telling of what kept the run from its end, if anything did."""

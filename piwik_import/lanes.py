@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from time import monotonic
 
 from piwik_import.translate import Entry
@@ -41,19 +41,16 @@ class Lanes:
         """Return the number of lanes."""
         return len(self._waiting)
 
-    def put(self, entries: Iterable[Entry]) -> None:
+    def put(self, entries: Sequence[Entry]) -> None:
         """Add hits in the order of the log."""
-        count, size = len(self._waiting), 0
+        waiting, count, now = self._waiting, len(self._waiting), monotonic()
         with self._lock:
             if self._abandoned:
                 return
+            self._since = [before if waiting[lane] else now for lane, before in enumerate(self._since)]
             for entry in entries:
-                waiting = self._waiting[entry.slot % count]
-                if not waiting:
-                    self._since[entry.slot % count] = monotonic()
-                waiting.append(entry)
-                size += len(entry.query)
-            self._size += size
+                waiting[entry.slot % count].append(entry)
+            self._size += sum([len(entry.query) for entry in entries])
             for lane in range(count):
                 if len(self._waiting[lane]) >= self._chunk_size or self._full():
                     self._hits[lane].notify()
@@ -77,7 +74,7 @@ class Lanes:
             chunk = [waiting.popleft() for _ in range(min(self._chunk_size, len(waiting)))]
             self._since[lane] = monotonic()
             self._busy[lane] = True
-            self._size -= sum(len(entry.query) for entry in chunk)
+            self._size -= sum([len(entry.query) for entry in chunk])
             self._room.notify()
             return chunk
 

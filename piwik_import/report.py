@@ -155,7 +155,7 @@ class Report:
                 return
             self.tracked += len(chunk) - rejected
             self.rejected += rejected
-            for source, lines in Counter(entry.source for entry in chunk).items():
+            for source, lines in Counter([entry.source for entry in chunk]).items():
                 self.sources[source].left -= lines
             if rejected and not refused:
                 first, last = chunk[0], chunk[-1]

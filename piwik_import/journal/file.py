@@ -11,7 +11,7 @@ from piwik_import.errors import UsageError, printable
 MIGRATIONS = (
     """
     CREATE TABLE sources (
-        id INTEGER PRIMARY KEY,
+        id INTEGER PRIMARY KEY AUTOINCREMENT,       -- never used again: it is what locks are taken on
         destination TEXT NOT NULL,
         name TEXT NOT NULL,                         -- as last named, to show
         path TEXT,                                  -- where it lay last, or of a pipe its --journal-name
@@ -66,17 +66,22 @@ def open_file(path: Path) -> sqlite3.Connection:
             _create(path)
         elif path.stat().st_size == 0:
             raise JournalError(path, "the file is empty, so what it held is lost")
-        db = _connect(path)
-        _check(db, path)
+        db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            _check(db, path)
+        except BaseException:
+            db.close()
+            raise
     except (sqlite3.Error, OSError) as error:
         raise JournalError(path, error) from None
     return db
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:
-    """Make sure that the file is ours, whole, writable and of this version."""
+    """Make sure that the file is ours, whole, writable and of this version; until then nothing in it is changed."""
     if db.execute("PRAGMA application_id").fetchone() != (APPLICATION,):
         raise JournalError(path, "this is no journal of piwik-import")
+    _set_up(db)
     (damage,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if damage != "ok":
         raise JournalError(path, f"the file is damaged ({printable(damage)})")
@@ -90,10 +95,16 @@ def _create(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    db = _connect(draft)
-    db.execute(f"PRAGMA application_id = {APPLICATION}")
-    _migrate(db, path)
-    db.close()
+    db = sqlite3.connect(draft, isolation_level=None)
+    try:
+        _set_up(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        _migrate(db, path)
+    except BaseException:
+        draft.unlink()
+        raise
+    finally:
+        db.close()
     try:
         os.link(draft, path)
     except FileExistsError:  # another process was quicker
@@ -102,12 +113,10 @@ def _create(path: Path) -> None:
         draft.unlink()
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
-    return db
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

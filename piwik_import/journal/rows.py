@@ -54,10 +54,10 @@ class Stored:
         return min(zip(self.ends, self.lines, strict=True))
 
     def reset(self) -> None:
-        """Forget how far it has come, and what is in doubt."""
+        """Forget how far it has come."""
         nothing = bytes(8 * SLOTS)
         self.ends, self.lines = array("Q", nothing), array("Q", nothing)
-        self.mark, self.doubts = None, []
+        self.mark, self.hits = None, 0
 
     def skip_doubts(self) -> None:
         """Take the chunks in doubt for recorded."""
@@ -80,9 +80,16 @@ def _name(found: str | bytes) -> str:
     return os.fsdecode(found)
 
 
+def file_to_db(file: tuple[int, int, int, int] | None) -> tuple[int | None, ...]:
+    """Return what stands for a file in the database, whose numbers have a sign: inodes may be larger."""
+    return (None,) * 4 if file is None else tuple(number & 0x7FFF_FFFF_FFFF_FFFF for number in file)
+
+
 def from_row(row: Sequence[Any]) -> Stored:
-    """Make a `Stored` of a row of the table ``sources``."""
+    """Make a `Stored` of a row of the table ``sources``. Raises ValueError if it is damaged."""
     (number, destination, name, path, form, length, value, *file, ends, lines, end, marked, before, hits, updated) = row
+    if not len(ends) == len(lines) == 8 * SLOTS:
+        raise ValueError("the progress of a source is damaged")
     return Stored(
         number,
         destination,

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
+from typing import Any
 
 from piwik_import.errors import UnavailableError, printable
 from piwik_import.identity import Digest, digest
-from piwik_import.journal.file import open_file
-from piwik_import.journal.rows import Doubt, Stored, from_row, name_to_db
+from piwik_import.journal.file import JournalError, open_file
+from piwik_import.journal.rows import Doubt, Stored, file_to_db, from_row, name_to_db
 from piwik_import.translate import SLOTS
 
 
@@ -34,9 +37,8 @@ class LockedError(UnavailableError):
     """Another process is importing the same log to the same destination."""
 
     def __init__(self, name: str, process: int) -> None:
-        super().__init__(
-            f"{printable(name)}: process {process} is importing this log already. --wait SECONDS waits for it."
-        )
+        who = f"process {process}" if process else "another process"
+        super().__init__(f"{printable(name)}: {who} is importing this log already. --wait SECONDS waits for it.")
 
 
 class Journal:
@@ -87,7 +89,7 @@ class Journal:
     def lying_as(self, destination: str, file: tuple[int, int, int, int]) -> list[Stored]:
         """Return the logs whose files lie as they did when they were last read to their ends."""
         same = "destination = ? AND device = ? AND inode = ? AND size = ? AND mtime = ?"
-        return self._stored(same, destination, *file)
+        return self._stored(same, destination, *file_to_db(file))
 
     def at_path(self, destination: str, path: str) -> list[Stored]:
         """Return the logs that lay at `path` last."""
@@ -100,19 +102,27 @@ class Journal:
         raise JournalBroken(self.path, f"{source.name} was just struck out of it")
 
     def _stored(self, where: str, *values: object) -> list[Stored]:
-        with self._lock:
-            rows = self._db.execute(f"SELECT * FROM sources WHERE {where} ORDER BY updated DESC", values).fetchall()
+        rows = self._rows(f"SELECT * FROM sources WHERE {where} ORDER BY updated DESC, id DESC", *values)
+        try:
             found = [from_row(row) for row in rows]
-            for one in found:
-                doubts = self._db.execute("SELECT * FROM in_doubt WHERE source = ? ORDER BY first", (one.id,))
-                one.doubts = [Doubt(*row) for row in doubts]
+        except ValueError as error:
+            raise JournalError(self.path, error) from None
+        for one in found:
+            one.doubts = [Doubt(*row) for row in self._rows("SELECT * FROM in_doubt WHERE source = ?", one.id)]
+            one.doubts.sort(key=lambda doubt: doubt.first)
         return found
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(query, values).fetchall()
+            except sqlite3.Error as error:
+                raise JournalError(self.path, error) from None
 
     def beginning_with(self, destination: str, beginning: bytes) -> list[Stored]:
         """Return the logs of `destination` that begin as this one does, the one that was read furthest first."""
-        with self._lock:
-            lengths = self._db.execute("SELECT DISTINCT length FROM sources WHERE destination = ?", (destination,))
-            digests = [digest(beginning[:length]).value for (length,) in lengths.fetchall() if length <= len(beginning)]
+        lengths = self._rows("SELECT DISTINCT length FROM sources WHERE destination = ?", destination)
+        digests = [digest(beginning[:length]).value for (length,) in lengths if length <= len(beginning)]
         marks = ",".join("?" * len(digests))
         found = self._stored(f"destination = ? AND digest IN ({marks})", destination, *digests)
         return sorted(found, key=lambda one: (one.place, one.beginning.length), reverse=True)
@@ -158,7 +168,7 @@ class Journal:
                     " size = ?, mtime = ?, ends = ?, lines = ?, mark = ?, mark_length = ?, mark_digest = ?, hits = ?,"
                     " updated = ? WHERE id = ?",
                     (name_to_db(one.name), name_to_db(one.path), one.format, *astuple(one.beginning))
-                    + (one.file or (None,) * 4)
+                    + file_to_db(one.file)
                     + (one.ends.tobytes(), one.lines.tobytes(), *mark, one.hits, now, one.id),
                 )
             insert = f"INSERT OR REPLACE INTO in_doubt VALUES ({', '.join('?' * len(fields(Doubt)))})"
@@ -177,22 +187,33 @@ class Journal:
 
         A lock of the kernel on one byte of a file, which no dead process can hold.
         """
-        if self._locks is None:
-            self._locks = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         until = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.lockf(self._locks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, source.id)
-            except OSError:
+        try:
+            if self._locks is None:
+                self._locks = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            while not _lock(self._locks, source.id):
                 if time.monotonic() >= until:
-                    raise LockedError(source.name, _holder(self._locks, source.id)) from None
+                    raise LockedError(source.name, _holder(self._locks, source.id))
                 time.sleep(0.1)
-            else:
-                return
+        except OSError as error:
+            raise JournalError(self.path, f"its locks cannot be had ({error})") from None
+
+
+def _lock(file: int, byte: int) -> bool:
+    """Lock a byte of a file, if no other process has."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EAGAIN):
+            raise
+        return False
+    return True
 
 
 def _holder(file: int, byte: int) -> int:
-    """Return the process that holds the lock on a byte; 0 if it has just let go of it."""
+    """Return the process that holds the lock on a byte; 0 if it has just let go of it, or the system does not say."""
+    if sys.platform != "linux":
+        return 0
     asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
     kind, _, _, _, process = struct.unpack("hhqqi4x", fcntl.fcntl(file, fcntl.F_GETLK, asked))
     return int(process) if kind != fcntl.F_UNLCK else 0
