@@ -9,6 +9,18 @@ from piwik_import.errors import UsageError, printable
 TRACKER = "/piwik.php"
 
 
+def base_url(url: str) -> str:
+    """Return where the pages of a site are, as a URL without a slash at its end. Raises UsageError."""
+    whole = url.strip() if "://" in url else f"http://{url.strip()}"
+    try:
+        valid = urlsplit(whole).hostname
+    except ValueError:
+        valid = None
+    if not valid or not whole.isprintable() or " " in whole:
+        raise UsageError(f"--base-url {printable(url)}: not the address of a site, such as https://www.example.org")
+    return whole.rstrip("/")
+
+
 def tracker_url(url: str) -> str:
     """Return where hits are sent. Raises UsageError.
 

@@ -122,7 +122,7 @@ class Delivery:
                 wait = max(answer.retry_after or 0.0, pause * random.uniform(0.5, 1.0))
                 if monotonic() - started + wait > self._patience:
                     self._leave(lane, chunk, in_doubt)
-                    raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up after {tries} tries.")
+                    raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {tries}.")
                 self._report.trouble = f"{answer.reason}; next try in {wait:.0f} s"
                 self._stopping.wait(wait)
                 pause = min(pause * 2, LONGEST_PAUSE)

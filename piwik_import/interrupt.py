@@ -42,7 +42,7 @@ class Interrupt:
     def check(self) -> None:
         """Raise Interrupted if the user has asked to stop."""
         if self.asked:
-            raise Interrupted("Interrupted: the requests in flight were finished, nothing more was sent.")
+            raise Interrupted("Interrupted: what was in flight was finished, nothing more was sent.")
 
 
 @contextmanager

@@ -251,7 +251,6 @@ def summary(report: Report) -> list[str]:
             lines.append(f"    {printable(example.text, 120)}")
     if not report.dry_run:
         fates = f"{report.tracked:,} tracked, {report.rejected:,} rejected, {report.in_doubt:,} in doubt"
-        requests = f"{report.requests:,} requests, {report.retried:,} of them repeated"
-        lines.append(f"{report.sent:,} hits sent: {fates}; {requests}")
+        lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")
     lines += [f"Note: {printable(note, 300)}" for note in report.notes]
     return lines

@@ -130,7 +130,7 @@ def test_the_text_names_every_number_and_every_reason():
         "100  read, but not sent or not answered",
         "a.log:1001: no request",
         "910 hits sent: 895 tracked, 5 rejected, 10 in doubt",
-        "1 requests, 0 of them repeated",
+        "requests: 1, repeated: 0",
         "The moon is full.",
     ):
         assert words in text
