@@ -14,8 +14,8 @@ from time import monotonic
 
 from piwik_import.translate import Entry
 
-CAPACITY = 8 << 20
-"""Characters of queries that may wait: some 20,000 hits, and about 20 MiB with what Python adds."""
+CAPACITY = 4 << 20
+"""Characters of queries that may wait: some 10,000 hits, and about 10 MiB with what Python adds."""
 
 LINGER = 1.0
 """Seconds after which a lane gives out what it has: a pipe that trickles must not keep hits back."""

@@ -31,7 +31,7 @@ class Memo(dict[K, V]):
     __slots__ = ("_held", "function", "limit", "longest", "weight")
 
     def __init__(
-        self, function: Callable[[K], V], *, limit: int = 20_000, weight: int = 1 << 20, longest: int = 1024
+        self, function: Callable[[K], V], *, limit: int = 10_000, weight: int = 1 << 19, longest: int = 1024
     ) -> None:
         super().__init__()
         self.function = function
