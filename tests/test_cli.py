@@ -13,7 +13,7 @@ import pytest
 from conftest import line_of
 
 from piwik_import import __version__
-from piwik_import.cli import cli
+from piwik_import.cli.main import cli
 from piwik_import.errors import EXIT_CODES
 from piwik_import.parsers import definition
 

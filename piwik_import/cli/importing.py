@@ -1,55 +1,25 @@
-"""The command line: options, environment and configuration file → settings → exit code.
-
-`import` is the default command, so that ``piwik-import access.log`` is all it takes. Whatever loads httpx or rich
-is imported inside the commands: ``--help`` and ``--version`` do without.
-"""
+"""The command that imports."""
 
 from __future__ import annotations
 
-import io
-import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from piwik_import import __version__
-from piwik_import.errors import PiwikImportError, UsageError, printable
-from piwik_import.options import Command, DefaultGroup, option, read_config
+from piwik_import.cli.options import Command, option, read_config
+from piwik_import.errors import PiwikImportError, UsageError
 
 if TYPE_CHECKING:
     from piwik_import.importer import Settings
-    from piwik_import.journal import Journal
-    from piwik_import.report import Report
 
 
-@click.group(
-    cls=DefaultGroup,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-)
-@click.version_option(__version__, prog_name="piwik-import", message="%(prog)s %(version)s")
-def cli() -> None:
-    """Import web-server logs into a Piwik or Matomo server.
-
-    \b
-    piwik-import --sandbox access.log       try it out: nothing leaves this machine
-    piwik-import --dry-run access.log       see what would be imported
-    piwik-import --url https://stats.example.org --idsite 1 /var/log/nginx/access.log*
-
-    LOG is a file, a folder, a pattern, or - for standard input; compressed or not. The token is best given in
-    the environment as PIWIK_TOKEN. Every option can also be set in the environment (--idsite as
-    PIWIK_IMPORT_IDSITE) and in a TOML file (idsite = 1).
-    """
-
-
-@cli.command("import", cls=Command)
+@click.command("import", cls=Command)
 @click.argument("logs", metavar="LOG...", nargs=-1)
 @option(
     "Server", "--url", env="PIWIK_URL", metavar="URL", help="The server: https://stats.example.org, or its piwik.php."
@@ -233,7 +203,9 @@ def import_(
     if output is not None and not dry_run:
         raise UsageError("--output writes the hits of a --dry-run; add --dry-run, or leave it out.")
     if output not in (None, "-"):
-        _keep_apart(output, logs)
+        from piwik_import.cli.output import keep_apart
+
+        keep_apart(output, logs)
     if db is not None and not sandbox:
         raise UsageError("--db is the file of the --sandbox; add --sandbox, or leave it out.")
     if dry_run and sandbox:
@@ -278,16 +250,6 @@ def _require(**settings: object) -> None:
             raise UsageError(hints[name])
 
 
-def _keep_apart(output: str, logs: Sequence[str]) -> None:
-    """Raise UsageError if the file of --output is one of the logs: to open it would empty it."""
-    from piwik_import import source
-
-    if os.path.exists(output):
-        status = os.stat(output)
-        if (status.st_dev, status.st_ino) in [log.inode for log in source.find(logs)]:
-            raise UsageError(f"--output {printable(output)}: this is one of the logs, and no log is ever written to.")
-
-
 def _extensions(text: str) -> frozenset[str]:
     return frozenset(part.strip().lstrip(".").lower() for part in text.split(",") if part.strip())
 
@@ -313,142 +275,20 @@ def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Cal
 def _run(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:
     """Run the import, show what came of it, and return the exit code."""
     from piwik_import import importer
+    from piwik_import.cli.output import opened, show_summary
     from piwik_import.progress import shown
     from piwik_import.report import Report
 
     report, error = Report(dry_run=settings.dry_run), None
-    with _output(output) as hits:
+    with opened(output) as hits:
         try:
             importer.run(settings, report, hits, lambda: shown(report, progress))
         except PiwikImportError as caught:
             error = caught
     if report.sources:
-        _show(report, summary, sys.stderr if output == "-" else sys.stdout)
+        show_summary(report, summary, sys.stderr if output == "-" else sys.stdout)
         if summary == "text" and (more := after()):
             click.echo(f"\n{more}")
     if error is not None:
         raise error
     return report.exit_code
-
-
-def _show(report: Report, summary: str, stream: IO[str]) -> None:
-    if summary == "json":
-        click.echo(json.dumps(report.as_dict()), file=stream)
-    elif summary == "text":
-        click.echo(report.as_text(), file=stream)
-
-
-@contextmanager
-def _output(name: str | None) -> Iterator[IO[str] | None]:
-    """Open the file of --output."""
-    if name is None:
-        yield None
-    elif name == "-":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any filter
-        yield sys.stdout
-    else:
-        try:
-            with open(name, "w", encoding="utf-8") as file:
-                yield file
-        except OSError as error:
-            raise UsageError(f"--output {printable(name)}: {error.strerror}") from None
-
-
-@cli.command(cls=Command)
-@click.argument("name", required=False)
-def formats(name: str | None) -> None:
-    """List the known formats, or show one with its samples."""
-    from piwik_import.parsers import definition
-
-    if name is not None:
-        click.echo("\n".join(definition.describe(definition.named(name))))
-        return
-    known = definition.known().values()
-    width = max(len(one.name) for one in known)
-    for one in known:
-        click.echo(f"{one.name:{width}}  {one.title}")
-
-
-@cli.group(invoke_without_command=True)
-@option(
-    "Journal",
-    "--journal",
-    "path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
-)
-@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
-@click.pass_context
-def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
-    """List what has been imported, and how far; show or forget a source."""
-    from piwik_import import ledger
-    from piwik_import.journal import Journal, default_path
-
-    path = path or default_path()
-    if not path.exists():
-        raise UsageError(f"journal {printable(str(path))}: there is none yet; the first import begins it.")
-    ctx.obj = ctx.with_resource(Journal(path))
-    if ctx.invoked_subcommand is None:
-        click.echo(ledger.listing(ctx.obj.stored(), as_json=as_json))
-
-
-@journal.command("show")
-@click.argument("source")
-@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
-@click.pass_obj
-def journal_show(journal: Journal, source: str, as_json: bool) -> None:
-    """Show all that is known of SOURCE: its name, the end of its name, or its number."""
-    from piwik_import import ledger
-
-    click.echo(ledger.details(ledger.find(journal, source), as_json=as_json))
-
-
-@journal.command("forget")
-@click.argument("source")
-@click.pass_obj
-def journal_forget(journal: Journal, source: str) -> None:
-    """Forget SOURCE, so that the next import begins at its beginning."""
-    from piwik_import import ledger
-
-    for stored in ledger.find(journal, source):
-        journal.forget(stored)
-        click.echo(f"Forgotten: {printable(stored.name)} to {printable(stored.destination)}")
-
-
-@cli.command(cls=Command)
-@option("Sandbox", "--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one.")
-@option("Sandbox", "--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]")
-@option("Sandbox", "--token", default="sandbox", help="The token that it accepts.")
-def sandbox(port: int, db: str | None, token: str) -> None:
-    """Serve a small strict tracker on this machine, to try things out."""
-    from piwik_import.sandbox import Sandbox
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    tracker = Sandbox(port=port, db=db or ":memory:", token=token)
-    click.echo(f"Tracker at {tracker.url} with token {token}; Ctrl-C ends it and shows what it recorded.", err=True)
-    try:
-        tracker.serve_forever()
-    except KeyboardInterrupt:
-        click.echo(str(tracker.report()))
-    finally:
-        tracker.stop()
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Every error is one message on stderr, and the exit code is its class's."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a log may hold what a terminal cannot show
-    try:
-        cli.main(arguments, prog_name="piwik-import", standalone_mode=False)
-    except PiwikImportError as error:
-        click.echo(f"piwik-import: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        click.echo(f"piwik-import: {error.format_message()} See piwik-import --help.", err=True)
-        sys.exit(UsageError.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)

@@ -1,0 +1,96 @@
+"""The commands beside the import: formats, journal, sandbox."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from piwik_import.cli.options import Command, option
+from piwik_import.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from piwik_import.journal import Journal
+
+
+@click.command(cls=Command)
+@click.argument("name", required=False)
+def formats(name: str | None) -> None:
+    """List the known formats, or show one with its samples."""
+    from piwik_import.parsers import definition
+
+    if name is not None:
+        click.echo("\n".join(definition.describe(definition.named(name))))
+        return
+    known = definition.known().values()
+    width = max(len(one.name) for one in known)
+    for one in known:
+        click.echo(f"{one.name:{width}}  {one.title}")
+
+
+@click.group(invoke_without_command=True)
+@option(
+    "Journal",
+    "--journal",
+    "path",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
+)
+@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_context
+def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
+    """List what has been imported, and how far; show or forget a source."""
+    from piwik_import import ledger
+    from piwik_import.journal import Journal, default_path
+
+    path = path or default_path()
+    if not path.exists():
+        raise UsageError(f"journal {printable(str(path))}: there is none yet; the first import begins it.")
+    ctx.obj = ctx.with_resource(Journal(path))
+    if ctx.invoked_subcommand is None:
+        click.echo(ledger.listing(ctx.obj.stored(), as_json=as_json))
+
+
+@journal.command("show")
+@click.argument("source")
+@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def journal_show(journal: Journal, source: str, as_json: bool) -> None:
+    """Show all that is known of SOURCE: its name, the end of its name, or its number."""
+    from piwik_import import ledger
+
+    click.echo(ledger.details(ledger.find(journal, source), as_json=as_json))
+
+
+@journal.command("forget")
+@click.argument("source")
+@click.pass_obj
+def journal_forget(journal: Journal, source: str) -> None:
+    """Forget SOURCE, so that the next import begins at its beginning."""
+    from piwik_import import ledger
+
+    for stored in ledger.find(journal, source):
+        journal.forget(stored)
+        click.echo(f"Forgotten: {printable(stored.name)} to {printable(stored.destination)}")
+
+
+@click.command(cls=Command)
+@option("Sandbox", "--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one.")
+@option("Sandbox", "--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]")
+@option("Sandbox", "--token", default="sandbox", help="The token that it accepts.")
+def sandbox(port: int, db: str | None, token: str) -> None:
+    """Serve a small strict tracker on this machine, to try things out."""
+    from piwik_import.sandbox import Sandbox
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tracker = Sandbox(port=port, db=db or ":memory:", token=token)
+    click.echo(f"Tracker at {tracker.url} with token {token}; Ctrl-C ends it and shows what it recorded.", err=True)
+    try:
+        tracker.serve_forever()
+    except KeyboardInterrupt:
+        click.echo(str(tracker.report()))
+    finally:
+        tracker.stop()

@@ -1,0 +1,50 @@
+"""What a run writes besides its progress: the hits of a dry run, and the summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+import click
+
+from piwik_import.errors import UsageError, printable
+from piwik_import.report import Report
+
+
+def keep_apart(output: str, logs: Sequence[str]) -> None:
+    """Raise UsageError if the file of --output is one of the logs: to open it would empty it."""
+    from piwik_import import source
+
+    if os.path.exists(output):
+        status = os.stat(output)
+        if (status.st_dev, status.st_ino) in [log.inode for log in source.find(logs)]:
+            raise UsageError(f"--output {printable(output)}: this is one of the logs, and no log is ever written to.")
+
+
+@contextmanager
+def opened(name: str | None) -> Iterator[IO[str] | None]:
+    """Open the file of --output."""
+    if name is None:
+        yield None
+    elif name == "-":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us as it ends any filter
+        yield sys.stdout
+    else:
+        try:
+            file = open(name, "w", encoding="utf-8")  # noqa: SIM115  closed below; what fails later is another fault
+        except OSError as error:
+            raise UsageError(f"--output {printable(name)}: {error.strerror}") from None
+        with file:
+            yield file
+
+
+def show_summary(report: Report, summary: str, stream: IO[str]) -> None:
+    if summary == "json":
+        click.echo(json.dumps(report.as_dict()), file=stream)
+    elif summary == "text":
+        click.echo(report.as_text(), file=stream)
