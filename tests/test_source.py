@@ -600,7 +600,7 @@ def test_one_file_under_several_names_is_one_source(tree):
         ("dangling", "dangling: cannot be read: No such file"),
         ("nginx/self", "nginx/self: cannot be read: Too many levels of symbolic links"),
         ("", ": cannot be read: No such file"),
-        ("a\0b", r"a\\x00b: cannot be read: embedded null byte"),
+        ("a\0b", r"a\\x00b: cannot be read: .*embedded null"),
         ("x" * 5000, "cannot be read: File name too long"),
         ("bad\x1b[2J", r"bad\\x1b\[2J: no file matches"),
         ("\udce9t\udce9", r"\\udce9t\\udce9: cannot be read: No such file"),

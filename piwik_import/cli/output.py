@@ -36,11 +36,12 @@ def opened(name: str | None) -> Iterator[IO[str] | None]:
         yield sys.stdout
     else:
         try:
-            file = open(name, "w", encoding="utf-8")  # noqa: SIM115  closed below; what fails later is another fault
+            with open(name, "w", encoding="utf-8") as file:
+                yield file
         except OSError as error:
+            if error.filename not in (None, name):  # some other file's fault
+                raise
             raise UsageError(f"--output {printable(name)}: {error.strerror}") from None
-        with file:
-            yield file
 
 
 def show_summary(report: Report, summary: str, stream: IO[str]) -> None:
