@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: test lint bench
+.PHONY: test lint bench stress
 test:
 	$(PYTHON) -m pytest
 
@@ -11,3 +11,6 @@ lint:
 
 bench:
 	$(PYTHON) bench/run.py
+
+stress:
+	PYTHONPATH=. $(PYTHON) tests/stress.py

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -26,6 +26,9 @@ Place = tuple[int, int, int]
 """Number of a source in this run, place in it in bytes, lines before that place. Places compare in reading order."""
 
 START: Place = (0, 0, 0)
+
+GATHER = 0.004
+"""Seconds to wait for what other lanes are about to send: less than a disk takes, and fewer writes to it."""
 
 
 class Acknowledged:
@@ -65,9 +68,8 @@ class Acknowledged:
             return
         now = time.time()
         with self._lock:
-            for number, entries in groupby(chunk, key=lambda entry: entry.source):
-                part, stored = list(entries), self._sources[number]
-                if stored is not None:
+            for number, part in _by_source(chunk):
+                if (stored := self._sources[number]) is not None:
                     if number not in self._entered:  # a row that begins anew must say so before its hits are sent
                         self._entered.add(number)
                         self._changed.add(number)
@@ -75,7 +77,7 @@ class Acknowledged:
                     self._begun.append(
                         Doubt(stored.id, self._run, lane, len(self._lanes), first, last, part[-1].end, len(part), now)
                     )
-        self.flush()
+        self.flush(gather=True)
 
     def settle(self, lane: int, chunk: Sequence[Entry], tracked: int) -> None:
         """Note that `chunk` has its answer. It is written down with what comes next, or by `flush`."""
@@ -102,7 +104,7 @@ class Acknowledged:
                 stored.file = file
                 self._changed.add(source)
 
-    def flush(self, last: bool = False) -> None:
+    def flush(self, *, gather: bool = False, last: bool = False) -> None:
         """Write down all that is known. Raises JournalBroken.
 
         Chunks that an earlier run has left in doubt are struck out only by the `last` call, when they are about to be
@@ -111,13 +113,17 @@ class Acknowledged:
         if self._journal is None:
             return
         with self._writing:
+            if gather and len(self._lanes) > 1:
+                time.sleep(GATHER)
             with self._lock:
                 for lane in range(len(self._lanes)):
                     read = self._read  # before the question: what is put after it is not in it
                     if self._lanes.is_idle(lane) and read > self._places[lane]:
                         self._advance(lane, read)
                 sources = [stored for number in self._changed if (stored := self._passed_marks(number)) is not None]
-                decided = [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
+                decided = (
+                    [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
+                )
                 # Copies, so that the lanes can go on while the disk is busy.
                 sources = [replace(stored, ends=stored.ends[:], lines=stored.lines[:]) for stored in sources]
                 settled, begun = self._settled, self._begun
@@ -159,6 +165,13 @@ class Acknowledged:
             while marks and marks[0].end <= place:
                 stored.mark = marks.popleft()
         return stored
+
+
+def _by_source(chunk: Sequence[Entry]) -> Iterable[tuple[int, Sequence[Entry]]]:
+    """Divide a chunk by source; nearly always it is of one."""
+    if chunk[0].source == chunk[-1].source:
+        return [(chunk[0].source, chunk)]
+    return [(number, list(part)) for number, part in groupby(chunk, key=lambda entry: entry.source)]
 
 
 def _passed_doubts(stored: Stored) -> list[Doubt]:

@@ -28,6 +28,9 @@ from piwik_import.translate import Entry
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
 
+QUIET = 0.2
+"""Seconds without a chunk after which what was settled is written down, rather than along with the next."""
+
 
 class Delivery:
     """The threads that empty the lanes. `error` is why they gave up, if they did."""
@@ -81,11 +84,13 @@ class Delivery:
 
     def _next(self, lane: int) -> list[Entry] | None:
         """Wait for the next chunk of a lane, with what was settled before safely written down."""
-        if self._lanes.must_wait(lane):
-            try:
-                self._acknowledged.flush()
-            except PiwikImportError as error:
-                self._give_up(error)
+        chunk = self._lanes.take(lane, QUIET)
+        if chunk is None or chunk:
+            return chunk  # and what was settled is written down along with it
+        try:
+            self._acknowledged.flush()
+        except PiwikImportError as error:
+            self._give_up(error)
         return self._lanes.take(lane)
 
     def _deliver(self, lane: int, chunk: Sequence[Entry]) -> None:

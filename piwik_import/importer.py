@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from piwik_import import identity, interrupt, jobs
-from piwik_import.address import tracker_url
+from piwik_import.address import base_url, tracker_url
 from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import DOWNLOADS, HitSettings
@@ -123,7 +123,7 @@ class _Run:
         self._jobs = todo
         self._report = report
         self._asked = asked
-        self._base_url = settings.base_url
+        self._base_url = None if settings.base_url is None else base_url(settings.base_url)
         self._translators: dict[int, Translator] = {}
         self._damaged: SourceError | None = None
 
@@ -244,7 +244,7 @@ class _Run:
 
     def _blocks_of(self, job: Job) -> Iterator[Block]:
         """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks = job.source.blocks(job.offset, job.line)
+        blocks, begun = job.source.blocks(job.offset, job.line), False
         while not self._asked.asked:
             try:
                 with self._asked.breaks():
@@ -253,7 +253,19 @@ class _Run:
                 return
             if block is None:
                 return
+            if job.stored is not None and not self._is_of(job, begun):
+                self._report.note(f"{job.source.name} was rotated before it was read to its end: run again to go on")
+                job.damaged = True
+                return
+            begun = True
             yield block
+
+    def _is_of(self, job: Job, begun: bool) -> bool:
+        """Tell whether what was just read is of the log that the journal means, and not of one that took its name."""
+        from piwik_import.resume import still_lies
+
+        assert job.stored is not None
+        return job.source.is_pipe or still_lies(job.source, job.stored, begun)
 
     def _translate(self, number: int, block: Block) -> Batch:
         """Translate a block, drop what is done already, and count it."""

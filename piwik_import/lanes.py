@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from math import inf
 from time import monotonic
 
 from piwik_import.translate import Entry
@@ -60,16 +61,19 @@ class Lanes:
         with self._lock:
             return self._room.wait_for(lambda: not self._full() or self._abandoned, timeout)
 
-    def take(self, lane: int) -> list[Entry] | None:
-        """Wait for the next chunk of a lane; None when there will be no more.
+    def take(self, lane: int, patience: float = inf) -> list[Entry] | None:
+        """Wait for the next chunk of a lane; None when there will be no more, an empty one after `patience` seconds.
 
         A chunk is full unless the input has ended, nothing more may be put, or its first hit has waited long.
         """
+        until = monotonic() + patience
         with self._lock:
             while not self._ready(lane):
                 if self._closed or self._abandoned:
                     return None
-                self._hits[lane].wait(LINGER / 2)
+                if monotonic() >= until:
+                    return []
+                self._hits[lane].wait(min(LINGER / 2, patience))
             waiting = self._waiting[lane]
             chunk = [waiting.popleft() for _ in range(min(self._chunk_size, len(waiting)))]
             self._since[lane] = monotonic()
@@ -87,11 +91,6 @@ class Lanes:
         """Tell whether all hits that were put into a lane are settled. None is any more once lanes are abandoned."""
         with self._lock:
             return not (self._abandoned or self._busy[lane] or self._waiting[lane])
-
-    def must_wait(self, lane: int) -> bool:
-        """Tell whether `take` would wait."""
-        with self._lock:
-            return not (self._ready(lane) or self._closed or self._abandoned)
 
     def close(self) -> None:
         """Say that no more hits come; those that wait are still given out."""

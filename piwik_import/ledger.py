@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from piwik_import.errors import UsageError, printable
-from piwik_import.journal import Journal, Stored
+from piwik_import.journal import Doubt, Journal, Stored
 
 
 def find(journal: Journal, name: str) -> list[Stored]:
@@ -16,7 +16,9 @@ def find(journal: Journal, name: str) -> list[Stored]:
     rows = journal.stored()
     found = [row for row in rows if name == str(row.id)]
     found = found or [row for row in rows if name in (row.name, row.path)]
-    found = found or [row for row in rows if f"{row.name}\n{row.path}\n".find(f"/{name}\n") >= 0]
+    found = found or [
+        row for row in rows if f"/{row.name}".endswith(f"/{name}") or (row.path or "").endswith(f"/{name}")
+    ]
     if found:
         return found
     raise UsageError(f"{printable(name)}: the journal knows no such source; `piwik-import journal` lists them.")
@@ -44,13 +46,16 @@ def listing(rows: Sequence[Stored], *, as_json: bool) -> str:
         )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     right = (0, 2, 3, 4)
-    return "\n".join(
+    lines = [
         "  ".join(
             cell.rjust(width) if number in right else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in table
-    )
+    ]
+    for row in rows:
+        lines += [f"in doubt: {printable(row.name)}, {_where(doubt)}" for doubt in row.doubts]
+    return "\n".join(lines)
 
 
 def details(rows: Sequence[Stored], *, as_json: bool) -> str:
@@ -73,10 +78,12 @@ def _details(row: Stored) -> str:
     ]
     if furthest > end:
         shown.append(f"  some lanes are further, up to {furthest:,} bytes: what they have sent is not sent again")
-    for doubt in row.doubts:
-        which = f"lines {doubt.first:,} to {doubt.last:,}"
-        shown += [f"  in doubt     {which}: {doubt.hits:,} hits sent at {_moment(doubt.since)}"]
+    shown += [f"  in doubt     {_where(doubt)}" for doubt in row.doubts]
     return "\n".join(shown)
+
+
+def _where(doubt: Doubt) -> str:
+    return f"lines {doubt.first} to {doubt.last}: {doubt.hits:,} hits sent at {_moment(doubt.since)}"
 
 
 def as_dict(row: Stored) -> dict[str, Any]:

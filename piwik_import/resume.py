@@ -3,23 +3,32 @@
 By the rules of `identity`: a file that is as it was when it was last read to its end has nothing new and is not
 even opened. Any other is looked up by its beginning, and by the bytes before the place up to which it was read, so a
 log is known again when it has grown, was renamed or compressed, and one that was truncated and written anew is not
-taken for what it was. If a name has come to stand for another log than before, the one that it stood for is looked
-for among the files beside it (logrotate's access.log.1, access.log-20261121.gz), and what is left of it comes first.
+taken for what it was. Of several files that hold the same log as far as they go (access.log.1 and the access.log.1.gz
+that is being made of it) the one that holds most is read.
+
+If a name has come to stand for another log than before, the one that it stood for is looked for among the files
+beside it (`rotation`), and what is left of it comes first; then those that came and went in between.
 
 A pipe is known by the name that --journal-name gives it, and by its beginning.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 
-from piwik_import import identity
-from piwik_import.errors import SourceError
+from piwik_import import identity, rotation
+from piwik_import.errors import SourceError, UsageError
 from piwik_import.journal import Journal, Stored
 from piwik_import.report import Report
 from piwik_import.source import Source
+
+PIPE = "pipe:"
+"""What the path of a pipe begins with in the journal; that of a file is absolute."""
+
+MUCH = 1 << 24
+"""Bytes of a pipe that may be headers."""
 
 
 @dataclass(slots=True)
@@ -32,6 +41,8 @@ class Resumed:
     nothing_new: bool = False
     note: str | None = None
     """To be said if there is anything to read."""
+    is_copy: bool = False
+    """Of another one, by which it is represented."""
 
 
 @dataclass(slots=True)
@@ -49,146 +60,233 @@ class Resumer:
     """Whether chunks in doubt are taken for recorded, rather than sent again."""
     patience: float = 0.0
     """Seconds to wait for another import of the same source."""
+    _beginnings: dict[Source, bytes] = field(default_factory=dict)
 
     def __call__(self, sources: Iterable[Source]) -> list[Resumed]:
         """Return the sources that are to be read, with what the journal knows of them.
 
-        Raises LockedError, SourceError, JournalError.
+        Raises LockedError, SourceError, JournalError, UsageError.
         """
+        sources = list(sources)
+        if self.pipe is not None and sum(source.is_pipe for source in sources) > 1:
+            raise UsageError("--journal-name names one pipe, and here are several: import them one after another.")
         found: dict[int, Resumed] = {}
-        order: list[Resumed] = []
-        for source in sources:
-            resumed = self._resumed(source, found)
-            if resumed is not None:
-                order.append(resumed)
-                if resumed.stored is not None:
-                    found[resumed.stored.id] = resumed
-        for resumed in list(order):
-            before = self._predecessors(resumed.source, found)
-            at = order.index(resumed)
-            order[at:at] = before
-            found |= {one.stored.id: one for one in before if one.stored is not None}
+        resumed = [self._unchanged(source, found) for source in sources]
+        for step in (self._known, self._new):  # so that of two copies the one that is known decides
+            resumed = [one or step(source, found) for one, source in zip(resumed, sources, strict=True)]
+        order = [one for one in resumed if one is not None and not one.is_copy]
+        for at in reversed(range(len(order))):
+            order[at:at] = self._predecessors(order[at], found)
         return order
 
-    def _resumed(self, source: Source, found: dict[int, Resumed]) -> Resumed | None:
-        """Find the row of one source, or begin it; None for a copy of a source that is there already."""
+    def _unchanged(self, source: Source, found: dict[int, Resumed]) -> Resumed | None:
+        """Tell of a source that there is nothing to know, or nothing new; None if it must be looked up."""
         if source.is_pipe and self.pipe is None:
             return Resumed(source, None)
         if not source.is_pipe and not self.from_start:
             for stored in self.journal.lying_as(self.destination, source.file):
                 if stored.id not in found and not stored.doubts:
-                    return Resumed(source, stored, nothing_new=True)
-        beginning = identity.beginning(source.head())
-        if not beginning:
-            return Resumed(source, None, nothing_new=not source.is_pipe)
-        known = self._known(source, beginning)
-        if known is not None and known.id in found:
-            other = found[known.id].source
-            if _is_copy(source, other):
-                self.report.note(f"{source.name} is the same log as {other.name}: read once")
-                return None
-            known = None
-        path = self.pipe if source.is_pipe else source.path
-        if known is None:
-            known = self.journal.add(self.destination, source.name, path, identity.digest(beginning))
-        return Resumed(source, self._taken(known, source, path, beginning))
+                    if stored.path != self._path(source):
+                        self.journal.move(stored, source.name, self._path(source))
+                    found[stored.id] = Resumed(source, stored, nothing_new=True)
+                    return found[stored.id]
+        return None if self._beginning(source) else Resumed(source, None, nothing_new=True)
 
-    def _known(self, source: Source, beginning: bytes) -> Stored | None:
-        """Return the row of the log that `source` holds, if there is one."""
-        for stored in self.journal.beginning_with(self.destination, beginning):
-            if source.is_pipe:
-                if stored.path == self.pipe:
-                    return stored
-            elif not _is_pipe(stored) and _goes_on(source, stored):
-                return stored
+    def _known(self, source: Source, found: dict[int, Resumed]) -> Resumed | None:
+        """Find the row of a source, if it has been begun."""
+        for stored in self.journal.beginning_with(self.destination, self._beginning(source)):
+            if stored.path == self._path(source) if source.is_pipe else _goes_on(source, stored):
+                if stored.id not in found:
+                    found[stored.id] = Resumed(source, self._taken(stored, source))
+                    return found[stored.id]
+                if self._is_copy(source, found[stored.id]):
+                    return Resumed(source, None, is_copy=True)
         return None
 
-    def _taken(self, stored: Stored, source: Source, path: str | None, beginning: bytes) -> Stored:
+    def _new(self, source: Source, found: dict[int, Resumed]) -> Resumed:
+        """Begin a row for a source, unless it is a copy of one that is there already."""
+        beginning = self._beginning(source)
+        for other in found.values():
+            if self._begin_alike(beginning, other) and self._is_copy(source, other):
+                return Resumed(source, None, is_copy=True)
+        name, known = self._name(source), identity.digest(beginning)
+        stored = self.journal.add(self.destination, name, self._path(source), known)
+        found[stored.id] = Resumed(source, self._taken(stored, source))
+        return found[stored.id]
+
+    def _begin_alike(self, beginning: bytes, other: Resumed) -> bool:
+        """Tell whether a log begins as another one does, as far as the shorter of them goes."""
+        assert other.stored is not None
+        if other.stored.beginning.length <= len(beginning):
+            return other.stored.beginning.fits(beginning)
+        return self._beginning(other.source).startswith(beginning)
+
+    def _beginning(self, source: Source) -> bytes:
+        """Return by what a source is known."""
+        if source not in self._beginnings:
+            self._beginnings[source] = self._beginning_of_pipe(source) if source.is_pipe else beginning_of(source)
+        return self._beginnings[source]
+
+    def _path(self, source: Source) -> str:
+        """Return where a source lies, as the journal calls it."""
+        return PIPE + (self.pipe or "") if source.is_pipe else rotation.place(source.name)
+
+    def _beginning_of_pipe(self, source: Source) -> bytes:
+        """Return by what a pipe is known: as many bytes as are known of one of that name, or as it has at all."""
+        known = [stored.beginning.length for stored in self.journal.at_path(self.destination, self._path(source))]
+        wanted = max(known, default=0)
+
+        def enough(text: bytes) -> bool:
+            found = identity.beginning(text)
+            return len(found) >= wanted and b"\n" in found
+
+        return identity.beginning(source.head(MUCH, enough))
+
+    def _name(self, source: Source) -> str:
+        return self.pipe if source.is_pipe and self.pipe is not None else source.name
+
+    def _is_copy(self, source: Source, first: Resumed) -> bool:
+        """Tell whether two sources hold the same log; if so, `first` becomes the one of them that holds more."""
+        if source.is_pipe or first.source.is_pipe or first.stored is None:
+            return False
+        more = _compared(source, first)
+        if more is None:
+            return False
+        one, other = (source, first.source) if more else (first.source, source)
+        self.report.note(f"{other.name} is the same log as {one.name}: read once")
+        if more:
+            if first.nothing_new:
+                first.stored = self._taken(first.stored, source)
+            first.source, first.nothing_new = source, False
+            self._lies_now(first.stored, source)
+        return True
+
+    def _lies_now(self, stored: Stored, source: Source) -> None:
+        """Note how the log of a row is called now, and know it by as much of its beginning as it has by now."""
+        stored.name, stored.path = self._name(source), self._path(source)
+        if len(beginning := self._beginning(source)) > stored.beginning.length:
+            stored.beginning = identity.digest(beginning)
+
+    def _taken(self, stored: Stored, source: Source) -> Stored:
         """Lock a row for this run, and note how its log lies now."""
         self.journal.lock(stored, self.patience)
         stored = self.journal.reread(stored)  # another import may just have ended
-        stored.name, stored.path = source.name, path
+        self._lies_now(stored, source)
         stored.file = None
-        if len(beginning) > stored.beginning.length:
-            stored.beginning = identity.digest(beginning)
         doubts = stored.doubts
-        if self.from_start:
-            stored.reset()
-        elif doubts:
+        if doubts:
             where = ", ".join(f"lines {doubt.first} to {doubt.last}" for doubt in doubts)
-            fate = "skipped" if self.skip_doubts else "sent again"
-            self.report.note(f"{source.name}: it is not known whether {where} were recorded when last sent; {fate}")
-            if self.skip_doubts:
+            skipped = self.skip_doubts and not self.from_start
+            fate = "skipped" if skipped else "sent again"
+            self.report.note(f"{stored.name}: it is not known whether {where} were recorded when last sent; {fate}")
+            if skipped:
                 stored.skip_doubts()
-        if doubts and not stored.doubts:
-            self.journal.save([stored], decided=doubts)
+                self.journal.save([stored], decided=doubts)
+        if self.from_start:
+            stored.reset()  # on disk when the first chunk is: what fails before that leaves the progress as it is
         return stored
 
-    def _predecessors(self, source: Source, found: dict[int, Resumed]) -> list[Resumed]:
-        """Return the logs that the name of `source` stood for, as far as they have been begun and lie beside it."""
-        if source.path is None or source.is_pipe or self.from_start:
+    def _predecessors(self, resumed: Resumed, found: dict[int, Resumed]) -> list[Resumed]:
+        """Return the logs that the name of a source stood for, and stands for no more, as far as they lie beside it."""
+        source = resumed.source
+        if source.is_pipe or self.from_start:
             return []
-        before = []
-        for stored in self.journal.at_path(self.destination, source.path):
+        before: list[Resumed] = []
+        for stored in self.journal.at_path(self.destination, self._path(source)):
             if stored.id in found:
                 continue
-            sibling = self._sibling(source, stored)
+            sibling = rotation.find(source, stored.file, partial(_holds, stored))
             if sibling is None:
-                place, lines = stored.place
-                stored.path = None
-                self.journal.save([stored])
-                self.report.note(
-                    f"{source.name} holds another log than before, and that one is not beside it any more: it had been"
-                    f" imported up to line {lines} ({place} bytes)"
-                )
+                self._let_go(stored, source, is_new=resumed.stored is None or resumed.stored.place[0] == 0)
                 continue
             note = f"{source.name} was rotated: what was left of it in {sibling.name} came first"
-            before.append(Resumed(sibling, self._taken(stored, sibling, sibling.path, b""), note=note))
+            found[stored.id] = Resumed(sibling, self._taken(stored, sibling), note=note)
+            between = [self._unknown(one, found) for one in rotation.later(source, sibling)]
+            before += [found[stored.id], *(one for one in between if one is not None)]
         return before
 
-    def _sibling(self, source: Source, stored: Stored) -> Source | None:
-        """Find the log of a row among the files that lie beside `source` and begin with its name up to the dot."""
-        folder, name = os.path.split(source.path or "")
-        stem = name.partition(".")[0]
-        shown = os.path.dirname(source.name)
-        candidates = [
-            one for one in os.scandir(folder) if one.name.startswith(stem) and one.name != name and one.is_file()
-        ]
-        inode = stored.file[1] if stored.file else None
-        candidates.sort(key=lambda one: (one.inode() != inode, -one.stat().st_mtime))
-        for candidate in candidates:
-            try:
-                sibling = Source(os.path.join(shown, candidate.name))
-                beginning = identity.beginning(sibling.head())
-            except SourceError:
-                continue
-            if stored.beginning.fits(beginning) and _goes_on(sibling, stored):
-                return sibling
-        return None
+    def _unknown(self, source: Source, found: dict[int, Resumed]) -> Resumed | None:
+        """Begin a log that came and went between two runs; None for one that is known."""
+        beginning = self._beginning(source)
+        known = self.journal.beginning_with(self.destination, beginning) if beginning else []
+        if not beginning or any(stored.id in found or _goes_on(source, stored) for stored in known):
+            return None
+        resumed = self._new(source, found)
+        if resumed.is_copy:
+            return None
+        resumed.note = f"{source.name} came and went since the last run, and was imported too"
+        return resumed
+
+    def _let_go(self, stored: Stored, source: Source, is_new: bool) -> None:
+        """Note that a log has gone, and say so unless it has only come to the end of a long rotation."""
+        self.journal.move(stored, stored.name, None)
+        if is_new:
+            place, lines = stored.place
+            self.report.note(
+                f"{source.name} holds another log than before, and that one is not beside it any more: it had been"
+                f" imported up to line {lines} ({place} bytes)"
+            )
 
 
-def _is_pipe(stored: Stored) -> bool:
-    return stored.path is not None and not os.path.isabs(stored.path)
+def beginning_of(source: Source) -> bytes:
+    """Return by what a file is known, however long its headers are; nothing if it has only these."""
+    size = 2 * identity.LIMIT
+    while True:
+        head = source.head(size)
+        if (beginning := identity.beginning(head)) or len(head) < size:
+            return beginning
+        size *= 8
+
+
+def still_lies(source: Source, stored: Stored, begun: bool) -> bool:
+    """Tell whether what was just read of a source belongs to the log that was found under its name at the start.
+
+    A file is opened by its name when its turn comes, which may be hours later, and may have been rotated by then. Once
+    it is open (`begun`) it may be renamed, but not be truncated and written anew.
+    """
+    try:
+        now = Source(source.name)
+        if now.inode != source.inode:
+            return begun
+        return stored.beginning.fits(beginning_of(now))
+    except SourceError:
+        return begun
+
+
+def _holds(stored: Stored, source: Source) -> bool:
+    """Tell whether the log of a row is that of a file."""
+    return stored.beginning.fits(beginning_of(source)) and _goes_on(source, stored)
 
 
 def _goes_on(source: Source, stored: Stored) -> bool:
     """Tell whether a log that begins as a known one also holds what was read of that one."""
+    if (stored.path or "").startswith(PIPE):
+        return False
     mark = stored.mark
     return mark is None or mark.before.fits(source.before(mark.end, mark.before.length))
 
 
-def _is_copy(source: Source, other: Source) -> bool:
-    """Tell whether two logs that begin alike are the same as far as the shorter one goes."""
-    one, two = bytearray(), bytearray()
-    blocks, others = source.blocks(), other.blocks()
+def _compared(source: Source, first: Resumed) -> bool | None:
+    """Tell whether a log goes on where another that begins alike ends; None if they differ before."""
+    stored = first.stored
+    if first.nothing_new and stored is not None and stored.mark is not None and _goes_on(source, stored):
+        return len(source.before(stored.place[0] + 1, 1)) > 0
+    one, two = b"", b""
+    blocks, others = _data(source), _data(first.source)
     while True:
-        if not one:
-            one += next((block.data for block in blocks), b"")
-        if not two:
-            two += next((block.data for block in others), b"")
+        one, two = one or next(blocks, b""), two or next(others, b"")
         size = min(len(one), len(two))
         if size == 0:
-            return True
+            return len(one) > len(two)
         if one[:size] != two[:size]:
-            return False
-        del one[:size], two[:size]
+            return None
+        one, two = one[size:], two[size:]
+
+
+def _data(source: Source) -> Iterator[bytes]:
+    """Yield what a log holds, as far as it can be read."""
+    try:
+        for block in source.blocks():
+            yield block.data
+    except SourceError:  # compressed and not finished yet, perhaps
+        return

@@ -18,7 +18,7 @@ import fnmatch
 import glob
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -119,10 +119,11 @@ class Source:
         """Bytes of the file (compressed, if it is) that have been read so far; any thread may ask."""
         return self._stream.position
 
-    def head(self, size: int = 1 << 16) -> bytes:
+    def head(self, size: int = 1 << 16, enough: Callable[[bytes], bool] = lambda text: b"\n" in text) -> bytes:
         """Return the first bytes, at most `size`, from where the first block will begin; consume nothing.
 
-        A pipe is waited for until a whole line has come, and may give fewer bytes than it will in the end.
+        A pipe is waited for until that is `enough`, a whole line at the least, or it ends; it may give fewer bytes than
+        it will in the end.
         """
         pieces = self._drawn() if self._pipe else Stream(self._path, self.name, pipe=False).pieces(0, size)
         text = b""
@@ -130,7 +131,7 @@ class Source:
             try:
                 for _, piece in pieces:
                     text = (text + piece).lstrip(b"\0")
-                    if len(text) >= size or (self._pipe and b"\n" in text):
+                    if len(text) >= size or (self._pipe and enough(text)):
                         break
             except SourceError:
                 # Damage further on hides no line: blocks() will give what there is, and then say so.

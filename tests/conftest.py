@@ -12,7 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -177,17 +177,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture
-def tracker():
-    """A tracking server that does as it is told, and notes what it was sent."""
+@contextmanager
+def tracking():
+    """Serve a `Tracker` until the end of the block."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         server.tracker = tracker = Tracker(f"http://127.0.0.1:{server.server_address[1]}/")
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
-        yield tracker
-        tracker.closing.set()
-        server.shutdown()
-        thread.join()
+        try:
+            yield tracker
+        finally:
+            tracker.closing.set()
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def tracker():
+    """A tracking server that does as it is told, and notes what it was sent."""
+    with tracking() as server:
+        yield server
 
 
 class RawServer:
@@ -351,5 +360,21 @@ def run_program(start_program):
         process = start_program(*arguments, env=env, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
         stdout, stderr = process.communicate(stdin, timeout)
         return Outcome(process.returncode, stdout.decode(), stderr.decode())
+
+    return run
+
+
+@pytest.fixture
+def server(tracker):
+    """The environment that names our tracker."""
+    return {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+
+
+@pytest.fixture
+def run_import(run_program, server):
+    """Return a function that imports into the tracker and returns the outcome, with the summary as JSON."""
+
+    def run(*arguments, env=(), **options):
+        return run_program("--summary", "json", *arguments, env=server | dict(env), **options)
 
     return run

@@ -19,22 +19,6 @@ from conftest import BROWSER, START, line_of
 SAMPLE = Path(__file__).parent / "data" / "sample.log"
 
 
-@pytest.fixture
-def server(tracker):
-    """The environment that names our tracker."""
-    return {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
-
-
-@pytest.fixture
-def run_import(run_program, server):
-    """Return a function that imports into the tracker and returns the outcome, with the summary as JSON."""
-
-    def run(*arguments, env=(), **options):
-        return run_program("--summary", "json", *arguments, env=server | dict(env), **options)
-
-    return run
-
-
 def paths(hits):
     return [hit["url"].removeprefix("http://example.org/") for hit in hits]
 

@@ -21,7 +21,8 @@ MIGRATIONS = (
         ends BLOB NOT NULL, lines BLOB NOT NULL,    -- of each slot: place in bytes, lines before it
         mark INTEGER, mark_length INTEGER, mark_digest BLOB,
         hits INTEGER NOT NULL DEFAULT 0,
-        updated REAL NOT NULL
+        updated REAL NOT NULL,
+        seal BLOB NOT NULL                          -- a digest of the row, for SQLite does not notice every damage
     );
     CREATE INDEX by_digest ON sources (destination, digest);
     CREATE TABLE in_doubt (
@@ -72,7 +73,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         except BaseException:
             db.close()
             raise
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last: names in a damaged schema
         raise JournalError(path, error) from None
     return db
 

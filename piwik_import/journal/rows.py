@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
-from piwik_import.identity import Digest, Mark
+from piwik_import.identity import Digest, Mark, digest
 from piwik_import.translate import SLOTS
 
 
@@ -43,9 +44,9 @@ class Stored:
     """Device, inode, size and time of change when it was last read to its end."""
     ends: array[int]
     lines: array[int]
-    mark: Mark | None
-    hits: int
-    updated: float
+    mark: Mark | None = None
+    hits: int = 0
+    updated: float = 0.0
     doubts: list[Doubt] = field(default_factory=list)
 
     @property
@@ -68,6 +69,15 @@ class Stored:
         self.doubts = []
 
 
+def _packed(places: array[int]) -> bytes:
+    """Pack the places of all slots, most of which are equal: to write a row of several pages costs more than that."""
+    return zlib.compress(places.tobytes(), 1)
+
+
+def _unpacked(found: bytes) -> array[int]:
+    return array("Q", zlib.decompress(found))
+
+
 def name_to_db(name: str | None) -> str | bytes | None:
     """Return what stands for a file's name in the database: text, or bytes if they are not UTF-8."""
     try:
@@ -85,11 +95,43 @@ def file_to_db(file: tuple[int, int, int, int] | None) -> tuple[int | None, ...]
     return (None,) * 4 if file is None else tuple(number & 0x7FFF_FFFF_FFFF_FFFF for number in file)
 
 
+COLUMNS = (
+    "destination, name, path, format, length, digest, device, inode, size, mtime, ends, lines, mark, mark_length,"
+    " mark_digest, hits, updated, seal"
+)
+"""Of the table ``sources``, after its ``id``."""
+
+
+def to_row(stored: Stored) -> tuple[object, ...]:
+    """Return the values of all `COLUMNS`."""
+    row = (
+        stored.destination,
+        name_to_db(stored.name),
+        name_to_db(stored.path),
+        stored.format,
+        *astuple(stored.beginning),
+        *file_to_db(stored.file),
+        _packed(stored.ends),
+        _packed(stored.lines),
+        *((stored.mark.end, *astuple(stored.mark.before)) if stored.mark else (None,) * 3),
+        stored.hits,
+        stored.updated,
+    )
+    return (*row, _seal(row))
+
+
+def _seal(row: Sequence[object]) -> bytes:
+    """Return the digest of a row without its number: a file that was cut may read as one that holds zeros."""
+    return digest(b"\n".join(one if isinstance(one, bytes) else repr(one).encode() for one in row)).value
+
+
 def from_row(row: Sequence[Any]) -> Stored:
     """Make a `Stored` of a row of the table ``sources``. Raises ValueError if it is damaged."""
-    (number, destination, name, path, form, length, value, *file, ends, lines, end, marked, before, hits, updated) = row
-    if not len(ends) == len(lines) == 8 * SLOTS:
-        raise ValueError("the progress of a source is damaged")
+    (number, destination, name, path, form, length, value, *file, ends, lines, end, marked, before, hits, updated) = (
+        row[:-1]
+    )
+    if _seal(row[1:-1]) != row[-1]:
+        raise ValueError("what it holds of a source is damaged")
     return Stored(
         number,
         destination,
@@ -98,8 +140,8 @@ def from_row(row: Sequence[Any]) -> Stored:
         form,
         Digest(length, value),
         None if file[0] is None else (file[0], file[1], file[2], file[3]),
-        array("Q", ends),
-        array("Q", lines),
+        _unpacked(ends),
+        _unpacked(lines),
         None if end is None else Mark(end, Digest(marked, before)),
         hits,
         updated,

@@ -10,6 +10,7 @@ import struct
 import sys
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, fields
@@ -19,8 +20,10 @@ from typing import Any
 from piwik_import.errors import UnavailableError, printable
 from piwik_import.identity import Digest, digest
 from piwik_import.journal.file import JournalError, open_file
-from piwik_import.journal.rows import Doubt, Stored, file_to_db, from_row, name_to_db
+from piwik_import.journal.rows import COLUMNS, Doubt, Stored, file_to_db, from_row, name_to_db, to_row
 from piwik_import.translate import SLOTS
+
+PLACES = ", ".join("?" * len(COLUMNS.split(",")))
 
 
 class JournalBroken(UnavailableError):
@@ -136,11 +139,8 @@ class Journal:
             same = "destination = ? AND digest = ? AND path IS ? AND updated = 0"
             if found := self._stored(same, destination, beginning.value, name_to_db(path)):
                 return found[0]
-            cursor = self._db.execute(
-                "INSERT INTO sources (destination, name, path, length, digest, ends, lines, updated)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                (destination, name_to_db(name), name_to_db(path), *astuple(beginning), nothing, nothing),
-            )
+            new = Stored(0, destination, name, path, None, beginning, None, array("Q", nothing), array("Q", nothing))
+            cursor = self._db.execute(f"INSERT INTO sources ({COLUMNS}) VALUES ({PLACES})", to_row(new))
             (added,) = self._stored("id = ?", cursor.lastrowid)
         return added
 
@@ -162,17 +162,21 @@ class Journal:
             keys = [(doubt.source, doubt.run, doubt.lane) for doubt in decided]
             self._db.executemany("DELETE FROM in_doubt WHERE source = ? AND run = ? AND lane = ?", keys)
             for one in sources:
-                mark = (one.mark.end, *astuple(one.mark.before)) if one.mark else (None,) * 3
-                self._db.execute(
-                    "UPDATE sources SET name = ?, path = ?, format = ?, length = ?, digest = ?, device = ?, inode = ?,"
-                    " size = ?, mtime = ?, ends = ?, lines = ?, mark = ?, mark_length = ?, mark_digest = ?, hits = ?,"
-                    " updated = ? WHERE id = ?",
-                    (name_to_db(one.name), name_to_db(one.path), one.format, *astuple(one.beginning))
-                    + file_to_db(one.file)
-                    + (one.ends.tobytes(), one.lines.tobytes(), *mark, one.hits, now, one.id),
-                )
+                one.updated = now
+                self._write(one)
             insert = f"INSERT OR REPLACE INTO in_doubt VALUES ({', '.join('?' * len(fields(Doubt)))})"
             self._db.executemany(insert, map(astuple, begun))
+
+    def move(self, source: Stored, name: str, path: str | None) -> None:
+        """Note how a log is called now, and nothing else: another process may be importing it."""
+        with self._transaction():
+            now = self.reread(source)
+            now.name, now.path = name, path
+            self._write(now)
+        source.name, source.path = name, path
+
+    def _write(self, one: Stored) -> None:
+        self._db.execute(f"UPDATE sources SET ({COLUMNS}) = ({PLACES}) WHERE id = ?", (*to_row(one), one.id))
 
     def forget(self, source: Stored) -> None:
         """Strike out a source: it will be imported from its beginning. Raises LockedError while it is imported."""

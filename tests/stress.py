@@ -1,0 +1,280 @@
+"""Kill the import again and again, at any moment, and count what the server gets: once each, or named as in doubt.
+
+    python tests/stress.py                     200 kills; prints its seed
+    python tests/stress.py --seed 7 --kills 20 the same again
+
+A *campaign* is some logs that grow while runs of the program are killed over them, and one last run that is left alone.
+The law, which `campaign` asserts:
+
+    hits received over all runs = hits of one run that nobody disturbed
+                                + only hits of chunks that were in doubt at a kill -9, each named by the last run
+
+After SIGTERM or Ctrl-C instead of kill -9 nothing is in doubt and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import astuple, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from zlib import crc32
+
+from conftest import START, Tracker, line_of, tracking
+
+import piwik_import
+
+SLOTS = 256
+KINDS = ("",) * 8 + (".css", "?q=1")
+"""What pages end in; a .css is left out."""
+
+
+@dataclass
+class Log:
+    """A log that is written bit by bit."""
+
+    path: Path
+    lines: list[bytes]
+    visitors: list[str]
+    packed: bool = False
+    written: int = 0
+    """Bytes."""
+
+    def grow(self, share: float) -> None:
+        """Write on, up to a share of the whole, which may be in the middle of a line."""
+        data = b"".join(self.lines)
+        if self.packed:
+            self.path.write_bytes(gzip.compress(data, 1))
+            return
+        end = max(self.written, int(len(data) * share))
+        with self.path.open("ab") as file:
+            file.write(data[self.written : end])
+        self.written = end
+
+
+@dataclass
+class Outcome:
+    """What a campaign has shown."""
+
+    kills: int = 0
+    hits: int = 0
+    twice: int = 0
+    doubts: int = 0
+    untold: int = 0
+
+
+@dataclass
+class Campaign:
+    """The logs, the server and the journal of one campaign."""
+
+    dice: random.Random
+    folder: Path
+    tracker: Tracker
+    logs: list[Log] = field(default_factory=list)
+    in_doubt: Counter[str] = field(default_factory=Counter)
+    """How often the hit of a page was in doubt at a kill."""
+    seen: set[tuple[int, int, str]] = field(default_factory=set)
+    """Run, lane and source of each chunk in doubt."""
+    untold: int = 0
+    """Chunks struck out by a run that died in the moment between the journal's last write and its summary."""
+    unnamed: set[str] = field(default_factory=set)
+    """Chunks in doubt that the next run that comes to its end must name."""
+
+    def start(self, *more: object) -> subprocess.Popen[bytes]:
+        """Start the program on all logs, with other settings each time."""
+        options = [
+            "--recorders",
+            self.dice.choice((1, 2, 3, 4, 7)),
+            "--chunk-size",
+            self.dice.choice((1, 3, 10, 40, 200)),
+        ]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(Path(piwik_import.__file__).parent.parent),
+            "PYTHONUTF8": "1",
+            "HOME": str(self.folder),
+            "PIWIK_URL": self.tracker.url,
+            "PIWIK_TOKEN": self.tracker.token,
+            "PIWIK_SITE": "1",
+        }
+        names = [log.path for log in self.logs if log.path.exists()]
+        return subprocess.Popen(
+            [sys.executable, "-m", "piwik_import", "--summary", "json", *map(str, [*options, *more, *names])],
+            env=environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def finish(self, *more: object) -> dict[str, object]:
+        """Run the program to its end and return its summary."""
+        process = self.start(*more)
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, (process.returncode, stderr.decode())
+        summary: dict[str, object] = json.loads(stdout)
+        self.hear(stdout)
+        return summary
+
+    def hear(self, said: bytes) -> None:
+        """Assert that a summary names all that is in doubt."""
+        unsaid = {chunk for chunk in self.unnamed if chunk not in said.decode()}
+        assert not unsaid, f"in doubt, and not named: {unsaid} in {said.decode()}"
+        self.unnamed.clear()
+
+    def disturb(self, number: int) -> None:
+        """Start a run and send it a signal, after some time or after some requests."""
+        before = len(self.tracker.bulks)
+        process = self.start()
+        if self.dice.random() < 0.2:
+            wait_until(lambda: process.poll() is not None, self.dice.uniform(0, 0.8))
+        else:
+            wanted = before + self.dice.choice((1, 2, 3, 5, 10, 30))
+            wait_until(lambda: process.poll() is not None or len(self.tracker.bulks) >= wanted, 20)
+            time.sleep(self.dice.choice((0, self.dice.uniform(0, 0.02))))
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode in (0, -number, 130), (process.returncode, stderr.decode())
+        assert b"Traceback" not in stderr, stderr.decode()
+        if stdout:
+            self.hear(stdout)
+        if process.returncode == -signal.SIGKILL:
+            self.note_doubts()
+
+    def note_doubts(self) -> None:
+        """Read from the journal what the killed run has left in doubt."""
+        path = self.folder / ".local/state/piwik-import/journal.db"
+        if not path.exists():
+            return
+        with closing(sqlite3.connect(path)) as db:
+            rows = db.execute(
+                "SELECT name, run, lane, lanes, first, last, in_doubt.hits FROM in_doubt JOIN sources ON id = source"
+            ).fetchall()
+        newest = max((row[1] for row in rows), default=0)
+        lanes = Counter((row[0], row[2]) for row in rows if row[1] == newest)
+        assert all(count == 1 for count in lanes.values()), "more than one chunk of a lane is in doubt"
+        gone = self.unnamed - {f"lines {row[4]} to {row[5]}" for row in rows}
+        self.unnamed -= gone
+        self.untold += len(gone)
+        for name, run, lane, count, first, last, hits in rows:
+            if (run, lane, name) in self.seen:
+                continue
+            self.seen.add((run, lane, name))
+            self.unnamed.add(f"lines {first} to {last}")
+            log = next(log for log in self.logs if str(log.path) == name)
+            found = [
+                page_of(log.lines[line - 1])
+                for line in range(first, last + 1)
+                if crc32(log.visitors[line - 1].encode()) % SLOTS % count == lane
+            ]
+            self.in_doubt.update(found)
+            assert len([page for page in found if not page.endswith(".css")]) >= hits
+
+    def check(self, received: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]]) -> int:
+        """Assert the law; return how many hits came more than once."""
+        once = {hit["url"]: hit for hit in wanted}
+        assert len(once) == len(wanted)
+        assert all(hit == once[hit["url"]] for hit in received), "a hit differs from that of the undisturbed run"
+        counts = Counter(hit["url"] for hit in received)
+        missing = once.keys() - counts.keys()
+        assert not missing, f"{len(missing)} hits never came: {sorted(missing)[:5]}"
+        too_many = {
+            url: count
+            for url, count in counts.items()
+            if count > 1 + self.in_doubt[url.removeprefix("http://example.org/")]
+        }
+        assert not too_many, f"{len(too_many)} hits came twice without having been in doubt: {sorted(too_many)[:5]}"
+        return len(received) - len(once)
+
+
+def campaign(seed: int, kills: int, *, number: int = signal.SIGKILL, lines: int = 800) -> Outcome:
+    """Disturb that many runs over some logs; assert the law.
+
+    Raises AssertionError.
+    """
+    dice = random.Random(seed)
+    with tempfile.TemporaryDirectory() as name, tracking() as tracker:
+        one = Campaign(dice, Path(name), tracker)
+        for stem in "abc"[: dice.choice((1, 1, 2, 3))]:
+            one.logs.append(make_log(dice, Path(name), stem, dice.randint(lines // 2, lines)))
+        delays = dice.choice((0.0, 0.002, 0.02))
+        tracker.pause = lambda: delays * dice.random()
+        for disturbed in range(kills):
+            for log in one.logs:
+                log.grow((disturbed + dice.random()) / kills)
+            one.disturb(number)
+        for log in one.logs:
+            log.grow(1.0)
+            os.utime(log.path, (0, 0))
+        one.finish()
+        received = tracker.recorded
+        tracker.bulks.clear()
+        assert one.finish()["requests"] == {"bulk": 0, "retried": 0}
+        one.finish("--no-journal")
+        twice = one.check(received, tracker.recorded)
+        if number != signal.SIGKILL:
+            assert twice == 0
+            assert not one.seen
+        return Outcome(kills, len(received), twice, len(one.seen), one.untold)
+
+
+def make_log(dice: random.Random, folder: Path, stem: str, lines: int) -> Log:
+    """Make a log of pages with numbers, whose times are not always in order. One in four is packed."""
+    packed = dice.random() < 0.25
+    visitors = [f"198.18.{stem.encode()[0]}.{dice.randrange(dice.choice((3, 250)))}" for _ in range(lines)]
+    made = []
+    for line, visitor in enumerate(visitors, 1):
+        moment = START + timedelta(seconds=line - dice.choice((0, 0, 0, 90)))
+        made.append(line_of(f"{stem}/{line}{dice.choice(KINDS)}", visitor, moment).encode())
+    return Log(folder / f"{stem}.log{'.gz' if packed else ''}", made, visitors, packed)
+
+
+def page_of(line: bytes) -> str:
+    return line.split(b" ")[6].decode().lstrip("/")
+
+
+def wait_until(done, timeout: float) -> None:
+    """Wait until something is so, or for `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while not done() and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def main() -> None:
+    """Run campaigns until there were enough kills."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    chosen = options.parse_args()
+    total, seed, began = Outcome(), chosen.seed, time.monotonic()
+    print(f"seed {seed}", flush=True)
+    while total.kills < chosen.kills:
+        kills = min(10, chosen.kills - total.kills)
+        try:
+            shown = campaign(seed, kills, lines=3000)
+        except AssertionError as error:
+            sys.exit(f"seed {seed}, {kills} kills: {error}")
+        total = Outcome(*(one + other for one, other in zip(astuple(total), astuple(shown), strict=True)))
+        seed += 1
+    print(
+        f"{total.kills} kills, {total.hits:,} hits received: none missing, {total.twice:,} twice, all "
+        f"of them in {total.doubts} chunks named as in doubt ({total.untold} only by the journal, not by a summary); "
+        f"{time.monotonic() - began:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

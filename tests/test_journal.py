@@ -1,0 +1,659 @@
+"""The journal's file: whole or refused, on disk before anything is sent, locked by living processes only."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import tracking
+
+from piwik_import import identity
+from piwik_import.acknowledged import Acknowledged
+from piwik_import.identity import Mark, digest
+from piwik_import.journal import Doubt, Journal, JournalBroken, JournalError, LockedError, file
+from piwik_import.lanes import Lanes
+from piwik_import.translate import SLOTS, Entry
+
+SITE = "http://127.0.0.1/piwik.php site 1"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "state" / "journal.db"
+
+
+@pytest.fixture
+def journal(path):
+    with Journal(path) as journal:
+        yield journal
+
+
+@pytest.fixture
+def row(journal):
+    return journal.add(SITE, "access.log", "/var/log/access.log", digest(b"first line\n"))
+
+
+def reopened(journal):
+    """Return what another process would find."""
+    with Journal(journal.path) as other:
+        return other.stored()
+
+
+# ---- what is kept
+
+
+def test_a_row_is_read_back_as_it_was_written(journal, row):
+    row.ends, row.lines = array("Q", range(10, 10 + SLOTS)), array("Q", range(SLOTS))
+    row.mark, row.hits, row.format = Mark(10, digest(b"what lies before")), 7, "combined"
+    row.file = (1, 2, 3, 4)
+    doubts = [Doubt(row.id, run, 2, 4, 10, 20, 3000, 5, 1.5) for run in (1, 2)]
+    journal.save([row], begun=doubts)
+    [found] = reopened(journal)
+    assert found.updated > 0
+    row.updated, row.doubts = found.updated, doubts
+    assert found == row
+    assert found.place == (10, 0)
+
+
+def test_a_chunk_is_in_doubt_until_it_is_settled_or_decided(journal, row):
+    chunks = [Doubt(row.id, run, lane, 4, 1, 2, 3, 4, 5.0) for run in (1, 2) for lane in (0, 1)]
+    journal.save([], begun=chunks)
+    journal.save([], settled=[(2, 0)])
+    assert [(doubt.run, doubt.lane) for doubt in reopened(journal)[0].doubts] == [(1, 0), (1, 1), (2, 1)]
+    journal.save([], decided=chunks[:2])
+    assert [(doubt.run, doubt.lane) for doubt in reopened(journal)[0].doubts] == [(2, 1)]
+    journal.save([], settled=[(2, 1)], begun=chunks[3:])
+    assert len(reopened(journal)[0].doubts) == 1
+
+
+def test_chunks_in_doubt_can_be_taken_for_recorded(row):
+    row.doubts = [Doubt(row.id, 1, 1, 4, 1, 9, 900, 4, 5.0)]
+    row.ends[5] = 1000
+    row.skip_doubts()
+    assert list(row.ends[:10]) == [0, 900, 0, 0, 0, 1000, 0, 0, 0, 900]
+    assert row.lines[1] == 9
+    assert not row.doubts
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.log", b"\xff\xfe", "größe".encode(), b"line\nbreak"], ids=repr)
+def test_a_name_may_hold_any_bytes(journal, name):
+    path = os.fsdecode(b"/logs/" + name)
+    journal.add(SITE, os.fsdecode(name), path, digest(b"x"))
+    [found] = reopened(journal)
+    assert (os.fsencode(found.name), found.path) == (name, path)
+    assert [one.id for one in journal.at_path(SITE, path)] == [found.id]
+
+
+def test_an_inode_may_be_larger_than_sqlite_numbers_go(journal, row):
+    row.file = (2**64 - 1, 2**64 - 2, 5, 6)
+    journal.save([row])
+    assert [one.id for one in journal.lying_as(SITE, row.file)] == [row.id]
+    assert journal.lying_as(SITE, (1, 2, 3, 4)) == []
+
+
+def test_a_log_is_found_by_what_it_begins_with_however_short_it_was(journal):
+    whole = b"".join(b"%04d\n" % number for number in range(1000))
+    rows = [journal.add(SITE, str(length), None, digest(whole[:length])) for length in (5, 500, 4096)]
+    journal.add(SITE, "other", None, digest(b"0001\n"))
+    journal.add("elsewhere", "5", None, digest(whole[:5]))
+    found = journal.beginning_with(SITE, whole[:4096])
+    assert [one.id for one in found] == [one.id for one in reversed(rows)]
+    assert [one.name for one in journal.beginning_with(SITE, whole[:499])] == ["5"]
+    assert journal.beginning_with(SITE, b"") == []
+
+
+def test_a_source_that_was_forgotten_is_gone_with_its_chunks_and_its_number(journal, row):
+    journal.save([], begun=[Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)])
+    journal.forget(row)
+    assert reopened(journal) == []
+    with closing(sqlite3.connect(journal.path)) as db:
+        assert db.execute("SELECT count(*) FROM in_doubt").fetchone() == (0,)
+    assert journal.add(SITE, "access.log", None, digest(b"x")).id != row.id  # another process may wait for that lock
+    with pytest.raises(JournalBroken):
+        journal.reread(row)
+
+
+# ---- the file
+
+
+def test_a_new_journal_is_for_its_owner_alone_and_leaves_no_draft(path):
+    Journal(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [one.name for one in path.parent.iterdir()] == ["journal.db"]
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(file.MIGRATIONS),)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_journal_that_is_begun_by_many_at_once_is_one(path):
+    program = (
+        "import os, sys; from pathlib import Path; from piwik_import.journal import Journal;"
+        "from piwik_import.identity import digest;"
+        "Journal(Path(sys.argv[1])).add('x', str(os.getpid()), None, digest(os.urandom(9)))"
+    )
+    many = [subprocess.Popen([sys.executable, "-c", program, path], env=environment()) for _ in range(6)]
+    assert [one.wait(30) for one in many] == [0] * 6
+    with Journal(path) as journal:
+        assert sorted(int(one.name) for one in journal.stored()) == sorted(one.pid for one in many)
+    assert not [one for one in path.parent.iterdir() if one.name.endswith(".new")]
+
+
+def environment():
+    return {"PYTHONPATH": str(Path(file.__file__).parent.parent.parent), "PATH": os.environ["PATH"]}
+
+
+def test_an_older_journal_is_brought_up_to_date_with_all_that_it_holds(journal, row, path, monkeypatch):
+    journal.save([row], begun=[Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)])
+    journal.close()
+    monkeypatch.setattr(file, "MIGRATIONS", (*file.MIGRATIONS, "CREATE TABLE notes (text); DROP INDEX by_digest"))
+    with Journal(path) as later:
+        assert len(later.stored()[0].doubts) == 1
+    with Journal(path), closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT * FROM notes").fetchall() == []
+        assert db.execute("PRAGMA user_version").fetchone() == (len(file.MIGRATIONS),)
+
+
+def test_a_migration_that_fails_leaves_the_journal_as_it_was(journal, row, path, monkeypatch):
+    journal.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "MIGRATIONS", (*file.MIGRATIONS, "CREATE TABLE notes (text); no statement at all"))
+        with pytest.raises(JournalError, match="syntax error"):
+            Journal(path)
+    with Journal(path) as as_before:
+        assert [one.id for one in as_before.stored()] == [row.id]
+
+
+def spoil_newer(path):
+    Journal(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def spoil_foreign(path):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE sources (id)")
+
+
+def spoil_garbage(path):
+    path.parent.mkdir()
+    path.write_bytes(random.Random(1).randbytes(20_000))
+
+
+def spoil_text(path):
+    path.parent.mkdir()
+    path.write_text("127.0.0.1 - - [05/Mar/2026:10:00:00 +0000]\n" * 200)
+
+
+def spoil_empty(path):
+    path.parent.mkdir()
+    path.touch()
+
+
+def spoil_folder(path):
+    path.mkdir(parents=True)
+
+
+def spoil_parent(path):
+    path.parent.write_text("a file")
+
+
+def spoil_progress(path):
+    with Journal(path) as journal:
+        journal.add(SITE, "access.log", None, digest(b"x"))
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("UPDATE sources SET ends = x'00'")
+            db.commit()
+
+
+SPOILED = {
+    spoil_newer: "newer piwik-import",
+    spoil_foreign: "no journal of piwik-import",
+    spoil_garbage: "not a database",
+    spoil_text: "not a database",
+    spoil_empty: "empty",
+    spoil_folder: "unable to open",
+    spoil_parent: "exists",
+    spoil_progress: "damaged",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__.removeprefix("spoil_"))
+def test_what_is_no_journal_is_refused_and_left_as_it_is(path, spoil):
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(JournalError, match=SPOILED[spoil]) as caught, Journal(path) as journal:
+        journal.stored()
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_code == 2
+    assert before is None or spoil is spoil_newer or spoil is spoil_progress or path.read_bytes() == before
+
+
+@pytest.mark.parametrize("spoil", SPOILED, ids=lambda spoil: spoil.__name__.removeprefix("spoil_"))
+def test_with_a_broken_journal_nothing_is_sent(run_program, tracker, make_log, path, spoil):
+    spoil(path)
+    if spoil is spoil_progress:
+        with closing(sqlite3.connect(path)) as db:
+            value = identity.digest(make_log(lines=3).read_bytes())
+            db.execute("UPDATE sources SET destination = ?, length = ?, digest = ?", destination_of(tracker, value))
+            db.commit()
+    server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+    outcome = run_program(make_log(lines=3), "--journal", path, env=server)
+    assert outcome.code == 2
+    assert outcome.stderr.startswith(f"piwik-import: journal {path}")
+    assert outcome.stderr.count("\n") == 1
+    assert not tracker.targets
+
+
+def destination_of(tracker, value):
+    return f"{tracker.url}piwik.php site 1", value.length, value.value
+
+
+def test_a_journal_cut_anywhere_is_refused_or_whole(path, tmp_path):
+    with Journal(path) as journal:
+        for number in range(40):
+            one = journal.add(SITE, f"{number}.log", f"/logs/{number}.log", digest(b"%d" % number))
+            one.ends = array("Q", [number + 1] * SLOTS)
+            journal.save([one], begun=[Doubt(one.id, 1, 0, 1, 1, 1, 1, 1, 1.0)])
+        wanted = journal.stored()
+    data = path.read_bytes()
+    dice = random.Random(5)
+    sizes = {1, 15, 16, 99, 100, 511, 512, 4095, 4096, 4097, len(data) - 4096, len(data) - 1, len(data)}
+    whole = 0
+    for size in sizes | {dice.randrange(len(data)) for _ in range(60)}:
+        cut = tmp_path / f"{size}.db"
+        cut.write_bytes(data[:size])
+        try:
+            with Journal(cut) as journal:
+                assert journal.stored() == wanted, size
+                whole += 1
+        except JournalError:
+            pass
+    assert whole >= 1  # more, if what was cut off was not in use
+
+
+def test_a_journal_with_a_flipped_byte_is_refused_or_whole_in_form(path, tmp_path):
+    with Journal(path) as journal:
+        for number in range(20):
+            journal.add(SITE, f"{number}.log", None, digest(b"%d" % number))
+    data = bytearray(path.read_bytes())
+    dice = random.Random(6)
+    for number in range(60):
+        copy = bytearray(data)
+        copy[dice.randrange(len(copy))] ^= 1 << dice.randrange(8)
+        (tmp_path / "flipped.db").write_bytes(copy)
+        for end in ("-wal", "-shm"):
+            (tmp_path / f"flipped.db{end}").unlink(missing_ok=True)
+        try:
+            with Journal(tmp_path / "flipped.db") as journal:
+                assert len(journal.stored()) == 20, number
+        except JournalError:
+            pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.parametrize("exists", [True, False], ids=["a journal", "none yet"])
+def test_a_read_only_disk_is_an_error_before_anything_is_sent(run_program, tracker, make_log, path, exists):
+    Journal(path).close()
+    if not exists:
+        path.unlink()
+    log = make_log(lines=3)
+    path.parent.chmod(0o500)
+    if exists:
+        path.chmod(0o400)
+    server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+    outcome = run_program(log, "--journal", path, env=server)
+    path.parent.chmod(0o700)
+    assert outcome.code == 2
+    assert str(path) in outcome.stderr
+    assert not tracker.targets
+
+
+def test_a_journal_that_cannot_be_locked_is_an_error(journal, row, path):
+    Path(f"{path}.lock").mkdir()
+    with pytest.raises(JournalError, match="lock"):
+        journal.lock(row, 0)
+
+
+def test_a_file_that_goes_bad_while_it_is_open_is_an_error_of_ours(journal, row):
+    with closing(sqlite3.connect(journal.path)) as db:
+        db.execute("DROP TABLE in_doubt")
+    with pytest.raises(JournalError, match="no such table"):
+        journal.stored()
+    with pytest.raises(JournalBroken, match="no such table"):
+        journal.save([row])
+
+
+def test_a_full_disk_at_the_start_is_an_error_before_anything_is_sent(start_small, tracker, make_log):
+    outcome = start_small(8 << 10, make_log(lines=300))
+    assert outcome.returncode in (2, 75)
+    assert outcome.stderr.count(b"\n") == 1
+    assert b"journal" in outcome.stderr
+    assert not tracker.bulks
+
+
+def test_a_full_disk_midway_stops_the_import_with_its_requests_settled(start_small, run_program, tracker, make_log):
+    log = make_log(lines=4_000, visitors=200)
+    tracker.pause = lambda: 0.01
+    outcome = start_small(200 << 10, log, "--chunk-size", 10, "--recorders", 2)
+    assert outcome.returncode == 75, outcome.stderr
+    assert b"full" in outcome.stderr or b"I/O" in outcome.stderr
+    assert outcome.stderr.count(b"\n") == 1
+    first = len(tracker.hits)
+    assert 0 < first < 4_000
+    server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+    again = run_program(log, env=server, timeout=50)
+    assert again.code == 0
+    assert len({hit["url"] for hit in tracker.recorded}) == 4_000
+    assert len(tracker.recorded) - 4_000 <= 20  # a chunk a lane: they were in doubt
+    assert "it is not known whether lines" in again.stdout
+
+
+@pytest.fixture
+def start_small(tmp_path, tracker):
+    """Return a function that imports where no file can grow beyond a size, as on a disk that is full."""
+
+    def start(size, log, *options):
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+        return subprocess.run(
+            [sys.executable, "-m", "piwik_import", "--summary", "none", *map(str, options), log],
+            env=environment()
+            | {"XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), "PIWIK_SITE": "1"}
+            | {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            preexec_fn=limit,
+            timeout=50,
+            check=False,
+        )
+
+    return start
+
+
+# ---- locks
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from piwik_import.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.lock(journal.stored()[0], 0)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(journal, row):
+    """A second process that holds the lock on `row`."""
+    assert row.id == 1
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, journal.path],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.readline() == b"locked\n"
+        yield process
+        process.kill()
+
+
+def test_the_lock_of_another_process_is_respected_and_its_number_said(journal, row, holder):
+    with pytest.raises(LockedError, match=str(holder.pid)) as caught:
+        journal.lock(row, 0)
+    assert caught.value.exit_code == 75
+    with pytest.raises(LockedError):
+        journal.forget(row)
+    assert reopened_in_another_process(journal) == 1
+
+
+def reopened_in_another_process(journal):
+    """Count the rows. Not here: to close the lock's file once is to let go of all locks on it."""
+    program = "import sys; from pathlib import Path; from piwik_import.journal import Journal;"
+    program += "print(len(Journal(Path(sys.argv[1])).stored()))"
+    return int(subprocess.check_output([sys.executable, "-c", program, journal.path], env=environment()))
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_lock_on_one_source_does_not_keep_others_from_being_imported(journal):
+    journal.lock(journal.add(SITE, "other.log", None, digest(b"other")), 0)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, None], ids=["killed", "ended"])
+def test_the_lock_of_a_dead_process_blocks_nobody(journal, row, holder, end):
+    if end is None:
+        holder.stdin.close()
+    else:
+        holder.send_signal(end)
+    holder.wait(10)
+    journal.lock(row, 0)
+
+
+def test_a_lock_is_waited_for(journal, row, holder):
+    threading.Timer(0.3, holder.kill).start()
+    began = time.monotonic()
+    journal.lock(row, 10)
+    assert 0.2 < time.monotonic() - began < 5
+
+
+# ---- what one run has had acknowledged
+
+
+def entries(*places, source=0):
+    """Return hits, each given as slot and number of its line; a line has ten bytes."""
+    return [Entry("?", slot, source, line, 10 * line) for slot, line in places]
+
+
+@pytest.fixture
+def lanes():
+    return Lanes(2, 2)
+
+
+def sent(acknowledged, lanes, lane):
+    """Play a lane that sends one chunk."""
+    chunk = lanes.take(lane)
+    acknowledged.begin(lane, chunk)
+    acknowledged.settle(lane, chunk, len(chunk))
+    lanes.done(lane)
+    return chunk
+
+
+def test_progress_is_what_each_lane_has_had_acknowledged(journal, row, lanes):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (1, 2), (2, 3), (3, 4), (1, 5), (1, 6)))
+    acknowledged.read(0, 60, 6, None)
+    sent(acknowledged, lanes, 1)
+    acknowledged.flush()
+    [found] = reopened(journal)
+    assert [found.ends[slot] for slot in (0, 1, 2, 3)] == [0, 40, 0, 40]
+    sent(acknowledged, lanes, 0)  # and with that it has nothing more: it is as far as reading
+    acknowledged.flush()
+    assert [reopened(journal)[0].ends[slot] for slot in (0, 1)] == [60, 40]
+
+
+def test_a_chunk_is_on_disk_before_begin_returns_and_gone_with_the_next(journal, row, lanes):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (2, 2), (4, 3), (6, 4)))
+    chunk = lanes.take(0)
+    acknowledged.begin(0, chunk)
+    [doubt] = reopened(journal)[0].doubts
+    assert (doubt.lane, doubt.lanes, doubt.first, doubt.last, doubt.end, doubt.hits) == (0, 2, 1, 2, 20, 2)
+    acknowledged.settle(0, chunk, 2)
+    acknowledged.begin(0, lanes.take(0))
+    [found] = reopened(journal)
+    assert [(doubt.first, doubt.last) for doubt in found.doubts] == [(3, 4)]
+    assert found.ends[0] == 20
+
+
+def test_a_chunk_that_was_certainly_not_recorded_is_in_doubt_no_more(journal, row, lanes):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (0, 2)))
+    acknowledged.begin(0, lanes.take(0))
+    acknowledged.withdraw(0)
+    lanes.abandon()
+    acknowledged.flush()
+    [found] = reopened(journal)
+    assert not found.doubts
+    assert found.place == (0, 0)
+
+
+def test_a_chunk_of_two_sources_is_in_doubt_in_both_and_ends_the_first(journal, row, lanes):
+    other = journal.add(SITE, "other.log", None, digest(b"other"))
+    acknowledged = Acknowledged(journal, [row, other], lanes)
+    lanes.put(entries((0, 1)))
+    acknowledged.read(0, 70, 7, None)
+    lanes.put(entries((0, 1), source=1))
+    # The lane may be quicker than the reader: `read` has not been told of the second source yet.
+    chunk = lanes.take(0)
+    acknowledged.begin(0, chunk)
+    assert [len(one.doubts) for one in reopened(journal)] == [1, 1]
+    acknowledged.settle(0, chunk, 2)
+    lanes.done(0)
+    acknowledged.read(1, 90, 9, None)
+    acknowledged.flush()
+    found = {one.name: one for one in reopened(journal)}
+    assert found["access.log"].place == (70, 7)
+    assert found["other.log"].place == (90, 9)
+
+
+def test_nothing_is_taken_for_done_once_lanes_are_abandoned(journal, row, lanes):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.abandon()
+    lanes.put(entries((0, 1), (1, 2)))
+    acknowledged.read(0, 20, 2, None)
+    acknowledged.flush()
+    assert reopened(journal)[0].place == (0, 0)
+
+
+def test_a_source_that_is_not_read_is_not_written_either(journal, row, lanes):
+    idle = journal.add(SITE, "idle.log", None, digest(b"idle"))
+    acknowledged = Acknowledged(journal, [idle, row], lanes)
+    idle.ends = array("Q", [99] * SLOTS)  # as it would be if another process had gone on with it
+    lanes.put(entries((0, 1), (0, 2), source=1))
+    acknowledged.read(1, 20, 2, None)
+    sent(acknowledged, lanes, 0)
+    acknowledged.flush()
+    assert {one.name: one.place[0] for one in reopened(journal)} == {"idle.log": 0, "access.log": 20}
+
+
+def test_a_row_that_begins_anew_says_so_before_its_first_hit_is_sent(journal, row, lanes):
+    row.ends, row.file = array("Q", [99] * SLOTS), (1, 2, 3, 4)
+    journal.save([row])
+    row.reset()
+    row.file = None
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (0, 2)))
+    acknowledged.begin(0, lanes.take(0))
+    [found] = reopened(journal)
+    assert (found.place, found.file, len(found.doubts)) == ((0, 0), None, 1)
+
+
+def test_chunks_of_earlier_runs_are_struck_out_when_they_have_been_passed_and_the_summary_is_next(journal, row, lanes):
+    row.doubts = [Doubt(row.id, 1, 1, 2, 1, 2, 20, 2, 5.0), Doubt(row.id, 2, 1, 2, 7, 9, 90, 2, 5.0)]
+    journal.save([], begun=row.doubts)
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((1, 1), (1, 2)))
+    acknowledged.read(0, 40, 4, None)
+    sent(acknowledged, lanes, 1)
+    acknowledged.flush()
+    assert len(reopened(journal)[0].doubts) == 2
+    acknowledged.flush(last=True)
+    assert [doubt.run for doubt in reopened(journal)[0].doubts] == [2]
+
+
+def test_the_mark_is_the_last_that_all_slots_have_passed(journal, row, lanes):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (0, 2), (1, 2)))
+    acknowledged.read(0, 20, 2, identity.mark(20, b"first"))
+    lanes.put(entries((0, 3), (0, 4), (1, 4)))
+    acknowledged.read(0, 40, 4, identity.mark(40, b"second"))
+    sent(acknowledged, lanes, 1)
+    acknowledged.flush()
+    assert reopened(journal)[0].mark is None
+    sent(acknowledged, lanes, 0)
+    acknowledged.flush()
+    assert reopened(journal)[0].mark == identity.mark(20, b"first")
+    sent(acknowledged, lanes, 0)
+    acknowledged.flush()
+    assert reopened(journal)[0].mark == identity.mark(40, b"second")
+
+
+def test_after_a_failure_nothing_more_is_written_or_begun(journal, row, lanes, monkeypatch):
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (0, 2), (1, 1), (1, 2)))
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "save", failing)
+        with pytest.raises(JournalBroken):
+            acknowledged.begin(0, lanes.take(0))
+    with pytest.raises(JournalBroken):
+        acknowledged.begin(1, lanes.take(1))
+    with pytest.raises(JournalBroken):
+        acknowledged.flush()
+    assert reopened(journal)[0].doubts == []
+
+
+def failing(*_):
+    raise JournalBroken(Path("journal.db"), "disk full")
+
+
+def test_lanes_that_begin_together_share_a_write(journal, row, monkeypatch):
+    lanes = Lanes(8, 2)
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries(*((slot, 1 + slot) for slot in range(8)), *((slot, 9 + slot) for slot in range(8))))
+    writes, save = [], journal.save
+
+    def slow_save(*arguments):
+        writes.append(len(arguments[2]))
+        time.sleep(0.2)
+        save(*arguments)
+
+    monkeypatch.setattr(journal, "save", slow_save)
+    threads = [threading.Thread(target=acknowledged.begin, args=(lane, lanes.take(lane))) for lane in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(writes) == 8
+    assert len(writes) == 2
+    assert len(reopened(journal)[0].doubts) == 8
+
+
+def test_a_chunk_is_on_disk_as_in_doubt_while_the_server_has_the_request(run_program, make_log, tmp_path):
+    seen = []
+    with tracking() as tracker:
+
+        def look():
+            with closing(sqlite3.connect(tmp_path / "state" / "piwik-import" / "journal.db")) as db:
+                doubts = db.execute("SELECT name, lane, lanes, first, last, in_doubt.hits FROM in_doubt, sources")
+                seen.append((doubts.fetchall(), [hit["url"] for bulk in tracker.bulks[-1:] for hit in bulk.hits]))
+            return 0.0
+
+        tracker.pause = look
+        log = make_log(lines=300, visitors=40)
+        server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+        outcome = run_program(log, "--recorders", 1, "--chunk-size", 20, env=server)
+        assert outcome.code == 0
+    assert len(seen) == 15
+    for number, (doubts, urls) in enumerate(seen):
+        assert doubts == [(str(log), 0, 1, 20 * number + 1, 20 * number + 20, 20)]
+        assert urls == [f"http://example.org/access/{line}" for line in range(20 * number + 1, 20 * number + 21)]
+    with Journal(tmp_path / "state" / "piwik-import" / "journal.db") as journal:
+        [row] = journal.stored()
+        assert not row.doubts
+        assert row.place == (log.stat().st_size, 300)
+        assert row.hits == 300
