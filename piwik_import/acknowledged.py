@@ -27,9 +27,6 @@ Place = tuple[int, int, int]
 
 START: Place = (0, 0, 0)
 
-GATHER = 0.004
-"""Seconds to wait for what other lanes are about to send: less than a disk takes, and fewer writes to it."""
-
 
 class Acknowledged:
     """The places of the lanes of one run. Safe to use from the threads of all lanes."""
@@ -47,6 +44,7 @@ class Acknowledged:
         self._changed: set[int] = set()
         self._settled: list[tuple[int, int]] = []
         self._begun: list[Doubt] = []
+        self._asked = self._written = 0  # how many chunks were to be written down, and how many have been
         self._broken: Exception | None = None
         self._lock = threading.Lock()  # guards all of the above
         self._writing = threading.Lock()  # held by whoever writes, for all that wait behind it
@@ -77,7 +75,13 @@ class Acknowledged:
                     self._begun.append(
                         Doubt(stored.id, self._run, lane, len(self._lanes), first, last, part[-1].end, len(part), now)
                     )
-        self.flush(gather=True)
+            self._asked += 1
+            turn = self._asked
+        with self._writing:
+            if turn > self._written:  # else the one before us has taken it along
+                self._write()
+            elif self._broken is not None:
+                raise self._broken
 
     def settle(self, lane: int, chunk: Sequence[Entry], tracked: int) -> None:
         """Note that `chunk` has its answer. It is written down with what comes next, or by `flush`."""
@@ -104,7 +108,7 @@ class Acknowledged:
                 stored.file = file
                 self._changed.add(source)
 
-    def flush(self, *, gather: bool = False, last: bool = False) -> None:
+    def flush(self, *, last: bool = False) -> None:
         """Write down all that is known. Raises JournalBroken.
 
         Chunks that an earlier run has left in doubt are struck out only by the `last` call, when they are about to be
@@ -113,29 +117,31 @@ class Acknowledged:
         if self._journal is None:
             return
         with self._writing:
-            if gather and len(self._lanes) > 1:
-                time.sleep(GATHER)
-            with self._lock:
-                for lane in range(len(self._lanes)):
-                    read = self._read  # before the question: what is put after it is not in it
-                    if self._lanes.is_idle(lane) and read > self._places[lane]:
-                        self._advance(lane, read)
-                sources = [stored for number in self._changed if (stored := self._passed_marks(number)) is not None]
-                decided = (
-                    [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
-                )
-                # Copies, so that the lanes can go on while the disk is busy.
-                sources = [replace(stored, ends=stored.ends[:], lines=stored.lines[:]) for stored in sources]
-                settled, begun = self._settled, self._begun
-                self._changed, self._settled, self._begun = set(), [], []
-            if self._broken is not None:
-                raise self._broken
-            if sources or settled or begun or decided:
-                try:
-                    self._journal.save(sources, settled, begun, decided)
-                except Exception as error:
-                    self._broken = error
-                    raise
+            self._write(last)
+
+    def _write(self, last: bool = False) -> None:
+        """Write down all that is known, once it is our turn."""
+        assert self._journal is not None
+        with self._lock:
+            for lane in range(len(self._lanes)):
+                read = self._read  # before the question: what is put after it is not in it
+                if self._lanes.is_idle(lane) and read > self._places[lane]:
+                    self._advance(lane, read)
+            sources = [stored for number in self._changed if (stored := self._passed_marks(number)) is not None]
+            decided = [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
+            # Copies, so that the lanes can go on while the disk is busy.
+            sources = [replace(stored, ends=stored.ends[:], lines=stored.lines[:]) for stored in sources]
+            settled, begun, turn = self._settled, self._begun, self._asked
+            self._changed, self._settled, self._begun = set(), [], []
+        if self._broken is not None:
+            raise self._broken
+        if sources or settled or begun or decided:
+            try:
+                self._journal.save(sources, settled, begun, decided)
+            except Exception as error:
+                self._broken = error
+                raise
+        self._written = turn
 
     def _advance(self, lane: int, place: Place) -> None:
         """Move a lane to a later place, and with it its slots in all sources that it passes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from piwik_import.errors import UsageError, printable
@@ -19,6 +20,14 @@ def base_url(url: str) -> str:
     if not valid or not whole.isprintable() or " " in whole:
         raise UsageError(f"--base-url {printable(url)}: not the address of a site, such as https://www.example.org")
     return whole.rstrip("/")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` is this machine."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def tracker_url(url: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from piwik_import import __version__
+from piwik_import.address import is_loopback
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError, UsageError, printable
 from piwik_import.tracking import bulk_body
 
@@ -36,6 +37,8 @@ class Refused:
     """The server takes nothing from us, and would not if asked again."""
 
     reason: str
+    in_doubt: bool = False
+    """Whether it may have taken these hits all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Client:
             headers=HEADERS,
             timeout=httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            trust_env=not is_loopback(self._address.host),  # no proxy stands between this machine and itself
         )
 
     def __enter__(self) -> Client:
@@ -120,17 +124,18 @@ class Client:
         except httpx.HTTPError as error:
             raise UnavailableError(f"{url}: {_words(error)}") from None
         answer = _json(response)
-        if answer is None or response.status_code == 503:  # which is maintenance: no word on token or site
+        if answer is None or response.status_code in (408, 425, 429, 503):  # which say nothing of token or site
             raise self._no_api(url, response)
         if response.status_code in (401, 403) or (isinstance(answer, dict) and answer.get("result") == "error"):
             said = printable(str(answer.get("message", "")) if isinstance(answer, dict) else "")
             raise RefusedError(
-                f"{url} refuses {method}: {said or response.status_code}. Check --token-auth and --idsite."
+                f"{url} refuses {method}: {said.rstrip('.') or response.status_code}. Check --token-auth and --idsite."
             )
         return answer
 
     def _no_api(self, url: str, response: httpx.Response) -> PiwikImportError:
-        error = UnavailableError if response.status_code >= 500 else RefusedError
+        status = response.status_code
+        error = UnavailableError if status >= 500 or status in (200, 408, 425, 429) else RefusedError
         return error(f"{url}: {_shown(response)} is no answer of the Reporting API. Check --url, or say --base-url.")
 
 
@@ -169,11 +174,13 @@ def _counted(answer: dict[str, Any], sent: int) -> Answer:
         or not isinstance(invalid, int)
         or min(tracked, invalid, sent - tracked - invalid) < 0
     ):
-        return Failed("the server's counts make no sense", in_doubt=True)
+        return Refused("the server counts other hits than it was sent: what it recorded is not known", in_doubt=True)
     if tracked + invalid == 0:
         return Refused("the server answers success, but records nothing: are its statistics switched off?")
     named = answer.get("invalid_indices")
-    places = tuple(place for place in named if place in range(sent)) if isinstance(named, list) else ()
+    places = (
+        tuple(place for place in named if type(place) is int and 0 <= place < sent) if isinstance(named, list) else ()
+    )
     if tracked + invalid < sent:
         lost = sent - tracked - invalid
         return Recorded(sent - tracked, (), f"{lost} of them it neither recorded nor named")

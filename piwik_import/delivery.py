@@ -7,6 +7,8 @@ Each lane has one thread and one request in flight. Policy, in one place:
     Refused     everything stops: the token, the site or the address is wrong
     Failed      the same chunk again after a pause that doubles, until `patience` seconds have passed
 
+Several hits that are all invalid are a refusal too, whenever it comes: a token loses its rights, a site is deleted.
+
 The very first chunk goes alone. A server counts each bulk with a bad token as a failed login, and after some
 twenty of them it shuts us out for an hour: one is enough to learn it.
 """
@@ -30,6 +32,20 @@ LONGEST_PAUSE = 60.0
 
 QUIET = 0.2
 """Seconds without a chunk after which what was settled is written down, rather than along with the next."""
+
+
+class Pauses:
+    """How long to wait before each further try: ever longer, and never the same, or all lanes would return at once."""
+
+    def __init__(self, patience: float) -> None:
+        self._until = monotonic() + patience
+        self._pause = FIRST_PAUSE
+
+    def next(self, asked: float | None = None) -> float | None:
+        """Return the seconds to wait, at least as many as were `asked` for; None if patience would not last."""
+        wait = max(asked or 0.0, self._pause * random.uniform(0.5, 1.0))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        return wait if monotonic() + wait <= self._until else None
 
 
 class Delivery:
@@ -111,7 +127,7 @@ class Delivery:
     def _send(self, lane: int, chunk: Sequence[Entry]) -> None:
         """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
         queries = [entry.query for entry in chunk]
-        started, pause, in_doubt, tries = monotonic(), FIRST_PAUSE, False, 0
+        pauses, in_doubt, tries = Pauses(self._patience), False, 0
         if self._stopping.is_set():
             return
         self._acknowledged.begin(lane, chunk)
@@ -124,17 +140,16 @@ class Delivery:
             tries += 1
             if isinstance(answer, Failed):
                 in_doubt = in_doubt or answer.in_doubt
-                wait = max(answer.retry_after or 0.0, pause * random.uniform(0.5, 1.0))
-                if monotonic() - started + wait > self._patience:
+                wait = pauses.next(answer.retry_after)
+                if wait is None:
                     self._leave(lane, chunk, in_doubt)
                     raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {tries}.")
-                self._report.trouble = f"{answer.reason}; next try in {wait:.0f} s"
+                self._report.troubles[lane] = f"{answer.reason}; next try in {wait:.0f} s"
                 self._stopping.wait(wait)
-                pause = min(pause * 2, LONGEST_PAUSE)
                 continue
-            self._report.trouble = None
+            self._report.troubles.pop(lane, None)
             if isinstance(answer, Refused):
-                self._leave(lane, chunk, in_doubt)
+                self._leave(lane, chunk, in_doubt or answer.in_doubt)
                 raise RefusedError(f"{self._client.url}: {answer.reason}")
             self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
             self._acknowledged.settle(lane, chunk, len(chunk) - answer.rejected)
@@ -148,8 +163,9 @@ class Delivery:
         self._leave(lane, chunk, in_doubt)
 
     def _judged(self, answer: Answer, sent: int) -> Answer:
-        """Take it for a refusal if every hit is called invalid, as long as none was ever recorded."""
-        if isinstance(answer, Recorded) and answer.rejected == sent and not self._welcome.is_set():
+        """Take it for a refusal if every hit is called invalid; of a single hit only if none was ever recorded."""
+        refused = isinstance(answer, Recorded) and answer.rejected == sent
+        if refused and (sent > 1 or not self._welcome.is_set()):
             return Refused(
                 "the server calls every hit invalid. Either the token is not that of a user with write access to the"
                 " site (check --token-auth), or there is no such site (check --idsite)."

@@ -4,6 +4,7 @@
     ├── UsageError                  2   an option, a setting or a file is wrong
     │   ├── SourceError                 a log cannot be read
     │   ├── UnknownFormat               no format fits a log
+    │   ├── WrongFormat                 the format that was named does not fit
     │   └── FormatError                 a format file is wrong
     ├── RefusedError                4   the server refuses the token or the site
     ├── UnavailableError           75   the server cannot be reached; try again later
@@ -54,6 +55,17 @@ class UnknownFormat(UsageError):
             f"    {printable(line)}\n"
             "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
             "see formats/README.md."
+        )
+
+
+class WrongFormat(UsageError):
+    """The format that the user named fits nothing of a source."""
+
+    def __init__(self, name: str, form: str, line: str, tried: int) -> None:
+        super().__init__(
+            f"{printable(name)}: format {printable(form)} fits none of its first {tried} lines. It begins with\n"
+            f"    {printable(line)}\n"
+            "Leave --format out to have the format recognised."
         )
 
 

@@ -44,6 +44,8 @@ class FilterSettings:
     redirects: bool = False
     base_url: str | None = None
     """Where the site is if the log does not say: an absolute target for another host is not for us."""
+    downloads: frozenset[str] = frozenset()
+    """Extensions of downloads, which are no static files."""
 
 
 class Filters:
@@ -52,7 +54,9 @@ class Filters:
     def __init__(self, settings: FilterSettings) -> None:
         self._settings = settings
         self._base_host = urlsplit(settings.base_url or "").hostname
-        self._statics: Memo[str, bool] = Memo(is_static)
+        self._statics: Memo[str, bool] = Memo(
+            lambda path: is_static(path) and extension(path) not in settings.downloads
+        )
         self._bots: Memo[str, bool] = Memo(is_bot)
 
     def __call__(self, record: Record) -> str | None:

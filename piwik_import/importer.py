@@ -7,6 +7,7 @@ the lanes' threads send. The server is not even called before there is something
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -16,14 +17,15 @@ from typing import IO, TYPE_CHECKING
 
 from piwik_import import identity, interrupt, jobs
 from piwik_import.address import base_url, tracker_url
-from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UsageError
+from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UnavailableError, UnknownFormat, UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import DOWNLOADS, HitSettings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
+from piwik_import.parsers.definition import Definition
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
-from piwik_import.translate import Batch, Plan, Translator
+from piwik_import.translate import Batch, Plan, Translator, without_format
 
 if TYPE_CHECKING:
     from piwik_import.acknowledged import Acknowledged
@@ -125,7 +127,7 @@ class _Run:
         self._asked = asked
         self._base_url = None if settings.base_url is None else base_url(settings.base_url)
         self._translators: dict[int, Translator] = {}
-        self._damaged: SourceError | None = None
+        self._damaged: UsageError | None = None
 
     def dry(self, output: IO[str] | None) -> None:
         """Read and count, send nothing."""
@@ -167,9 +169,19 @@ class _Run:
 
     def _find_base(self, client: Client) -> None:
         """Ask the server where the pages are, if neither the logs nor the user say so."""
-        if self._base_url is None and any(job.needs_base for job in self._jobs):
+        from piwik_import.delivery import Pauses
+
+        pauses = Pauses(self._settings.retry_for)
+        while self._base_url is None and any(job.needs_base for job in self._jobs):
             with self._asked.breaks():
-                self._base_url = client.main_url(self._settings.site)
+                try:
+                    self._base_url = client.main_url(self._settings.site)
+                except UnavailableError as error:
+                    if (wait := pauses.next()) is None:
+                        raise
+                    self._report.troubles[0] = str(error)
+                    time.sleep(wait)
+        self._report.troubles.clear()
 
     def _send(
         self, blocks: Iterator[tuple[int, Block]], client: Client, lanes: Lanes, acknowledged: Acknowledged
@@ -258,6 +270,12 @@ class _Run:
                 job.damaged = True
                 return
             begun = True
+            try:
+                job.recognise(block)
+            except UnknownFormat as error:
+                self._report.note(str(error))
+                self._damaged, job.damaged = self._damaged or error, True
+                return
             yield block
 
     def _is_of(self, job: Job, begun: bool) -> bool:
@@ -270,30 +288,29 @@ class _Run:
     def _translate(self, number: int, block: Block) -> Batch:
         """Translate a block, drop what is done already, and count it."""
         job = self._jobs[number]
-        if number not in self._translators:
-            self._translators = {number: Translator(self._plan(number, job, block))}
-        batch = self._translators[number](block)
+        if job.definition is not None and number not in self._translators:
+            self._translators = {number: Translator(self._plan(number, job, job.definition))}
+        batch = self._translators[number](block) if job.definition is not None else without_format(block)
         if job.done is not None:
             batch.drop(job.done)
         self._report.add_batch(number, batch)
         self._report.sources[number].position = job.source.position
         return batch
 
-    def _plan(self, number: int, job: Job, block: Block) -> Plan:
+    def _plan(self, number: int, job: Job, known: Definition) -> Plan:
         """Decide what becomes of the lines of a source, now that there are some."""
         settings = self._settings
-        if job.definition is None:
-            job.recognise(block.data)
-        assert job.definition is not None
-        self._report.sources[number].format = job.definition.name
+        self._report.sources[number].format = known.name
         if job.stored is not None:
-            job.stored.format = job.definition.name
+            job.stored.format = known.name
         if job.note is not None:
             self._report.note(job.note)
         return Plan(
             source=number,
-            definition=job.definition,
-            filters=FilterSettings(settings.bots, settings.static, settings.errors, settings.redirects, self._base_url),
+            definition=known,
+            filters=FilterSettings(
+                settings.bots, settings.static, settings.errors, settings.redirects, self._base_url, settings.downloads
+            ),
             hits=HitSettings(settings.site, self._base_url, settings.bots, settings.downloads),
             keep_hits=settings.dry_run,
         )

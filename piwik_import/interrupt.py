@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from piwik_import.errors import Interrupted
@@ -24,6 +25,9 @@ class Interrupt:
         """Answer a signal."""
         self.insisted = self.asked
         self.asked = True
+        if not self.insisted:
+            with suppress(OSError):  # a closed stderr must not keep us from stopping
+                os.write(2, b"piwik-import: finishing what is in flight; once more to leave it\n")
         if self._breaks:
             self._breaks = False
             raise Interrupted("Interrupted.")

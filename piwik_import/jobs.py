@@ -6,18 +6,19 @@ All that can be wrong with what the user asked for is known when this is done, a
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piwik_import import source
-from piwik_import.errors import UnknownFormat
+from piwik_import.errors import WrongFormat
 from piwik_import.parsers import definition, detection
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine
-from piwik_import.source import Source
+from piwik_import.parsers.record import BadLine, Parser, Record
+from piwik_import.source import Block, Source
 
 if TYPE_CHECKING:
     from piwik_import.journal import Stored
@@ -45,6 +46,8 @@ class Job:
     """Number of the line there."""
     done: array[int] | None = None
     """Places up to which the slots are done, where that is beyond `offset`."""
+    lacks_host: bool = True
+    """Whether there are lines that name no host."""
     damaged: bool = False
     """Whether reading ended before its end."""
 
@@ -57,13 +60,13 @@ class Job:
 
     @property
     def needs_base(self) -> bool:
-        """Whether its lines do not say where the pages are."""
-        return self.definition is None or "host" not in self.definition.fields
+        """Whether its lines do not all say where the pages are, as far as they have been looked at."""
+        return self.definition is None or self.lacks_host
 
-    def recognise(self, head: bytes) -> None:
-        """Find the format of lines that have come only now. Raises UnknownFormat."""
-        lines = detection.lines_of(head)
-        self.definition = detection.recognise(self.source.name, lines, definition.known().values())
+    def recognise(self, block: Block) -> None:
+        """Find the format by lines that have come only now, if it is not known. Raises UnknownFormat."""
+        if self.definition is None and not block.cut and (lines := detection.lines_of(block.data)):
+            self.definition = detection.recognise(self.source.name, lines, definition.known().values())
 
 
 def prepare(
@@ -103,25 +106,27 @@ def _resumed(resumed: Resumed, fixed: Definition | None) -> Job:
 
 
 def _recognise(job: Job) -> None:
-    """Find the format of a source, if it is not given, and the time of its first record."""
+    """Look at the first lines of a source: their format, if it is not given, and the time of the first record.
+
+    A format that was given and fits none of them is refused as an unknown one is: what it called invalid would count
+    as done.
+    """
     head = job.source.head()
+    if b"\n" not in head:
+        return  # the beginning of a line, if anything: the blocks will tell more
     lines = detection.lines_of(head)
-    if job.definition is None and lines:
-        try:
-            job.recognise(head)
-        except UnknownFormat:
-            if b"\n" in head:
-                raise  # else it is the beginning of a line, and its blocks will tell more
-    if job.definition is not None:
-        job.first = _first_time(lines, job.definition)
+    if not lines:
+        return
+    known = job.definition or detection.recognise(job.source.name, lines, definition.known().values())
+    records = list(_records(lines, known.compile()))
+    if not records:
+        raise WrongFormat(job.source.name, known.name, lines[0], len(lines))
+    job.definition = known
+    job.first = records[0].time
+    job.lacks_host = any(record.host is None for record in records)
 
 
-def _first_time(lines: Sequence[str], known: Definition) -> datetime:
-    """Return the time of the first record; a source without one comes last."""
-    parse = known.compile()
+def _records(lines: Sequence[str], parse: Parser) -> Iterator[Record]:
     for line in lines:
-        try:
-            return parse(line).time
-        except BadLine:
-            continue
-    return LAST
+        with suppress(BadLine):
+            yield parse(line)

@@ -46,7 +46,8 @@ def _lines(report: Report, stream: IO[str]) -> Iterator[None]:
     def write() -> None:
         pause, later = SELDOM
         while not done.wait(pause):
-            print(f"piwik-import: {_where(report)}{_counts(report)}", file=stream, flush=True)
+            trouble = f" ({report.trouble})" if report.trouble else ""
+            print(f"piwik-import: {_where(report)}{_counts(report)}{trouble}", file=stream, flush=True)
             pause = later
 
     thread = threading.Thread(target=write, name="progress", daemon=True)
@@ -116,7 +117,7 @@ class _Bars:
             if len(self._tasks) == self.MOST:
                 self._progress.remove_task(self._tasks.pop(min(self._tasks)))
             self._tasks[number] = self._progress.add_task(printable(source.name, 40), total=source.size)
-        self._progress.update(self._tasks[number], completed=source.position)
+        self._progress.update(self._tasks[number], completed=source.done)
 
 
 def _where(report: Report) -> str:
@@ -124,14 +125,14 @@ def _where(report: Report) -> str:
     reading = next((source for source in reversed(report.sources) if source.position), None)
     if reading is None:
         return ""
-    share = f" {100 * reading.position / reading.size:.0f} %" if reading.size else ""
+    share = f" {100 * reading.done / reading.size:.0f} %" if reading.size else ""
     return f"{printable(reading.name, 60)}{share}, "
 
 
 def _counts(report: Report) -> str:
     """Say how much has been done in one line."""
-    rate = report.lines / max(report.seconds, 0.001)
-    parts = [f"{report.lines:,} lines", f"{rate:,.0f} lines/s"]
+    rate = report.read / max(report.seconds, 0.001)
+    parts = [f"{report.read:,} lines", f"{rate:,.0f} lines/s"]
     if not report.dry_run:
         parts += [f"{report.tracked:,} hits tracked", f"{report.in_flight:,} in flight"]
     parts += [f"{report.retried:,} retries"] if report.retried else []

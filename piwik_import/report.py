@@ -28,9 +28,9 @@ class SourceReport:
     name: str
     format: str | None = None
     size: int | None = None
+    """Bytes on disk; None for a pipe."""
     resumed_at: int = 0
     """Where reading began, in decompressed bytes."""
-    """Bytes on disk; None for a pipe."""
     position: int = 0
     """Bytes on disk that have been read."""
     lines: int = 0
@@ -40,6 +40,11 @@ class SourceReport:
     """Lines that were read, but whose hits were not sent or not answered."""
     unfinished: int = 0
     """Bytes of a last line that its server may still be writing."""
+
+    @property
+    def done(self) -> int:
+        """About as many bytes on disk as the lines take whose fate is known: reading runs ahead of the server."""
+        return round(self.position * (1 - self.left / self.lines)) if self.lines else self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,16 @@ class Report:
     examples: list[Example] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a person should know besides the numbers."""
-    trouble: str | None = None
-    """Why delivery is waiting to try again, while it does."""
+    troubles: dict[int, str] = field(default_factory=dict)
+    """Why a lane is waiting to try again, while it does."""
     started: float = field(default_factory=monotonic)
     _abandoned: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def trouble(self) -> str | None:
+        """What a lane is waiting for, if one is."""
+        return next(iter(list(self.troubles.values())), None)
 
     @property
     def lines(self) -> int:
@@ -239,7 +249,7 @@ def summary(report: Report) -> list[str]:
     rows = [(report.imported, "would be imported" if report.dry_run else "imported")]
     rows += [(count, f"left out: {REASONS[reason]}") for reason, count in report.filtered.most_common()]
     rows += [(report.already, "imported before")] if report.already else []
-    rows += [(report.bad, "invalid: not lines of this format")] if report.bad else []
+    rows += [(report.bad, "invalid: cannot be read, or not be used")] if report.bad else []
     rows += [(report.rejected, "refused by the server")] if report.rejected else []
     rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []
     width = max(len(f"{count:,}") for count, _ in rows)

@@ -78,6 +78,17 @@ class Batch:
         self.entries = kept
 
 
+def without_format(block: Block) -> Batch:
+    """Translate a block that no format is needed for: one line that is too long, or nothing but empty ones."""
+    batch = Batch(block.end, block.lines)
+    if block.cut:
+        reason = f"longer than {LINE_LIMIT >> 20} MiB"
+        batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
+    else:
+        batch.filtered["blank"] = block.lines
+    return batch
+
+
 class Translator:
     """Translates the blocks of one source."""
 
@@ -90,11 +101,9 @@ class Translator:
 
     def __call__(self, block: Block) -> Batch:
         """Translate one block: the path of every line, in the order of the modules."""
-        batch = Batch(block.end, block.lines)
         if block.cut:
-            reason = f"longer than {LINE_LIMIT >> 20} MiB"
-            batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
-            return batch
+            return without_format(block)
+        batch = Batch(block.end, block.lines)
         text, stop, end = block.data.decode("latin-1"), block.end, block.offset
         lines = text.split("\n")
         if not lines[-1]:

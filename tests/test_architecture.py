@@ -29,8 +29,8 @@ MAY_IMPORT = {
     "hits": "memo tracking parsers filters",
     "translate": "memo tracking source parsers filters hits",
     "lanes": "translate",
-    "client": "errors tracking",
     "address": "errors",
+    "client": "errors tracking address",
     "report": "errors filters translate",
     "identity": "",
     "journal": "errors translate identity",
@@ -41,11 +41,11 @@ MAY_IMPORT = {
     "jobs": "errors source parsers journal resume",
     "delivery": "errors translate lanes client report acknowledged",
     "interrupt": "errors",
-    "importer": "errors address source filters hits translate lanes client report identity journal acknowledged resume"
-    " jobs delivery interrupt",
+    "importer": "errors address source parsers filters hits translate lanes client report identity journal"
+    " acknowledged resume jobs delivery interrupt",
     "progress": "errors report",
     "sandbox": "errors memo tracking",
-    "cli": "errors source parsers hits report journal ledger importer progress sandbox",
+    "cli": "errors address source parsers hits report journal ledger importer progress sandbox",
     "__main__": "cli",
 }
 

@@ -265,12 +265,20 @@ def test_a_refusal_says_what_to_check(tracker, deliver):
     assert not tracker.recorded
 
 
-def test_a_chunk_that_is_all_invalid_is_no_refusal_once_others_were_recorded(tracker, deliver):
+def test_several_hits_that_are_all_invalid_are_a_refusal_though_others_were_recorded(tracker, deliver):
     tracker.answers()
     tracker.answers(200, INVALID)
     sending = deliver(entries(6))
+    assert isinstance(sending.error, RefusedError)
+    assert (sending.report.tracked, sending.report.rejected, sending.report.left) == (2, 0, 4)
+
+
+def test_a_single_hit_that_is_invalid_is_no_refusal_once_others_were_recorded(tracker, deliver):
+    tracker.answers()
+    tracker.answers(200, {"status": "success", "tracked": 0, "invalid": 1})
+    sending = deliver(entries(3))
     assert sending.error is None
-    assert (sending.report.tracked, sending.report.rejected) == (4, 2)
+    assert (sending.report.tracked, sending.report.rejected) == (2, 1)
 
 
 def test_a_hit_that_the_server_names_invalid_is_shown_with_its_line(tracker, deliver):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -26,11 +27,15 @@ def blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+def output_of(*command):
+    """Return what the program prints in an environment that holds no settings."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PIWIK_", "XDG_"))}
+    program = [sys.executable, "-m", "piwik_import", *command]
+    return subprocess.run(program, cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+
+
 def help_of(*command):
-    run = subprocess.run(
-        [sys.executable, "-m", "piwik_import", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return run.stdout
+    return output_of(*command, "--help")
 
 
 def test_readme_lists_the_exit_codes():
@@ -40,11 +45,9 @@ def test_readme_lists_the_exit_codes():
 def test_readme_shows_what_its_first_command_prints():
     command = blocks(README, "sh")[0].split(" && ")[-1].split()
     assert command[0].endswith("/piwik-import")
-    run = subprocess.run(
-        [sys.executable, "-m", "piwik_import", *command[1:]], cwd=ROOT, capture_output=True, text=True, check=True
-    )
     timeless = re.compile(r"in [\d.,]+ s \([\d,]+ lines/s\)")
-    assert timeless.sub("in T", run.stdout.strip()) == timeless.sub("in T", blocks(README, "text")[0].strip())
+    shown, printed = blocks(README, "text")[0], output_of(*command[1:])
+    assert timeless.sub("in T", printed.strip()) == timeless.sub("in T", shown.strip())
 
 
 def test_every_option_that_readme_names_exists():

@@ -360,7 +360,7 @@ def test_a_signal_ends_the_import_when_the_requests_in_flight_are_answered(
     stdout, stderr = process.communicate(timeout=20)
     assert process.returncode == 130
     assert b"Interrupted" in stderr
-    assert stderr.count(b"\n") == 1
+    assert [line.split(b": ")[1].split()[0] for line in stderr.splitlines()] == [b"finishing", b"Interrupted"]
     summary = json.loads(stdout)
     assert summary["hits"]["in_doubt"] == 0
     assert summary["hits"]["tracked"] == len(tracker.recorded) == len(tracker.hits) == summary["lines"]["imported"]

@@ -171,7 +171,7 @@ def test_lines_may_be_out_of_order_and_clocks_may_jump(run_import, tracker, log)
     assert pages(tracker) == []
 
 
-@pytest.mark.parametrize("recorders", [(1, 7), (7, 1), (4, 3), (64, 5)], ids=str)
+@pytest.mark.parametrize("recorders", [(1, 7), (64, 3)], ids=str)
 def test_another_number_of_recorders_goes_on(start_program, run_import, server, tracker, make_log, recorders):
     log = make_log(lines=600, visitors=90)
     tracker.pause = lambda: 0.03
@@ -259,12 +259,11 @@ def test_what_is_left_of_a_rotated_log_comes_first_and_is_said(run_import, track
 
 
 @ROTATIONS
-@pytest.mark.parametrize("names", ["glob", "folder"])
-def test_a_glob_or_folder_may_name_old_and_new(run_import, tracker, tmp_path, log, rotate, names):
+def test_a_glob_or_folder_may_name_old_and_new(run_import, tracker, tmp_path, rotate):
     logs = tmp_path / "logs"
     logs.mkdir()
-    log = logs / log.name
-    name = logs if names == "folder" else logs / "access*"
+    log = logs / "access.log"
+    name = logs if rotate is by_rename else logs / "access*"
     write(log, *range(40))
     run_import(name)
     write(log, *range(40, 60))
@@ -789,7 +788,7 @@ def test_a_journal_that_is_not_there_is_not_made_by_asking(run_program, tmp_path
 # ---- the law
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_after_kill_9_only_what_was_in_doubt_comes_twice(seed):
     stress.campaign(seed, 6, lines=400)
 

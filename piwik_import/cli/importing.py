@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from piwik_import.address import tracker_url
 from piwik_import.cli.options import Command, option, read_config
 from piwik_import.errors import PiwikImportError, UsageError
 
@@ -153,7 +154,12 @@ if TYPE_CHECKING:
     "Trying out", "--output", metavar="FILE", help="With --dry-run: write every hit as a line of JSON; - is stdout."
 )
 @option("Trying out", "--sandbox", is_flag=True, help="Import into an embedded tracker and show what it recorded.")
-@option("Trying out", "--db", metavar="FILE", help="With --sandbox: keep its hits, and the progress, in this file.")
+@option(
+    "Trying out",
+    "--db",
+    metavar="FILE",
+    help="With --sandbox: keep its hits in this file, and the progress in FILE.journal.",
+)
 @option(
     "Messages",
     "--progress",
@@ -212,6 +218,7 @@ def import_(
         raise UsageError("--dry-run sends nothing and --sandbox is there to receive: choose one.")
     if not (dry_run or sandbox):
         _require(url=options["url"], token=options["token"], idsite=site)
+        tracker_url(options["url"])
     downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
     downloads |= _extensions(add_download_extensions or "")
     if no_journal or dry_run or (sandbox and db is None):
@@ -219,7 +226,7 @@ def import_(
     else:
         from piwik_import.journal import default_path  # sqlite3: not for a dry run
 
-        journal = journal or default_path()
+        journal = journal or (default_path() if db is None else Path(f"{db}.journal"))
         if "-" in logs and options["journal_name"] is None:
             click.echo(
                 "piwik-import: stdin has no name, so it cannot be resumed; --journal-name gives it one", err=True
@@ -266,8 +273,8 @@ def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Cal
 
     token = "sandbox"
     sites = {settings.site: settings.base_url or "http://localhost"}
-    destination = f"sandbox {os.path.realpath(db)}" if db else None
     with Sandbox(token=token, sites=sites, db=db or ":memory:") as tracker:
+        destination = f"sandbox {os.stat(db).st_ino}" if db else None  # another file is another tracker
         there = replace(settings, url=tracker.url, token=token, destination=destination)
         yield there, lambda: str(tracker.report())
 
@@ -286,9 +293,7 @@ def _run(settings: Settings, output: str | None, progress: str, summary: str, af
         except PiwikImportError as caught:
             error = caught
     if report.sources:
-        show_summary(report, summary, sys.stderr if output == "-" else sys.stdout)
-        if summary == "text" and (more := after()):
-            click.echo(f"\n{more}")
+        show_summary(report, summary, after(), sys.stderr if output == "-" else sys.stdout)
     if error is not None:
         raise error
     return report.exit_code

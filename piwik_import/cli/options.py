@@ -88,8 +88,10 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
         known = names.get(key.replace("-", "_"))
         if known is None:
             raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
+        if isinstance(value, list):
+            value = ",".join(map(str, value))
         if isinstance(value, dict):
             raise UsageError(f"{printable(str(path))}: {printable(key)} is an option, not a table")
-        defaults[known] = value
+        defaults[known] = value if isinstance(value, bool) else str(value)  # and click reads it as an argument
     ctx.default_map = defaults
     return path
