@@ -305,3 +305,15 @@ def parameter(name: str) -> Parameter | None:
         if names.fullmatch(name):
             return replace(PARAMETERS[family], name=name)
     return None if name in FAMILIES else PARAMETERS.get(name)
+
+
+def fault(name: str, text: str) -> str | None:
+    """Return what a value has against the table; the parameters of single requests are let pass."""
+    row = parameter(name)
+    if row is None:
+        return f"{name}: is no parameter of the Tracking API"
+    try:
+        good = row.kind in (SECRET, NOT_IN_BULK) or row.kind.accepts(text)
+    except ValueError:
+        good = False
+    return None if good else f"{name}: must be {row.rule}"

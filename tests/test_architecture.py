@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "importer": "errors address source parsers filters hits translate lanes client report identity journal"
     " acknowledged resume jobs delivery interrupt",
     "progress": "errors report",
-    "sandbox": "errors memo tracking",
+    "sandbox": "errors memo parameters tracking",
     "cli": "errors address source parsers hits report journal ledger importer progress sandbox",
     "__main__": "cli",
 }

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import pytest
 from hypothesis import given, settings
@@ -681,3 +682,14 @@ def test_it_can_serve_in_the_thread_of_its_caller():
     caller.join()
     assert sandbox.report().visits == 1
     sandbox.stop()
+
+
+def test_what_was_recorded_against_the_rules_of_the_api_is_reported():
+    with Sandbox(token="t") as sandbox:
+        query = "?idsite=1&rec=1&url=http://h/&cip=192.0.2.1:80&res=big&nonsense=1"
+        body = json.dumps({"requests": [query], "token_auth": "t"}).encode()
+        with urlopen(f"{sandbox.url}piwik.php", body) as answer:
+            assert json.load(answer)["tracked"] == 1
+        faults = dict(sandbox.report().faults)
+    assert set(faults.values()) == {1}
+    assert {fault.partition(":")[0] for fault in faults} == {"cip", "res", "nonsense"}

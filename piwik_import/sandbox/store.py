@@ -84,6 +84,8 @@ class Report:
     """The three days with most hits."""
     pages: list[tuple[str, int]]
     """The ten URLs with most page views."""
+    faults: list[tuple[str, int]]
+    """What hits that were recorded all the same had against the rules of the Tracking API, since the start."""
 
     def __str__(self) -> str:
         counts = {"visits": self.visits, "visitors": self.visitors}
@@ -93,7 +95,8 @@ class Report:
         lines = [f"{count:>10,}  {label}" for label, count in counts.items()]
         if self.first:
             lines += ["", f"from {self.first} to {self.last} UTC"]
-        for title, rows in (("busiest days", self.days), ("top pages", self.pages)):
+        faults = ("recorded against the rules of the API", self.faults)
+        for title, rows in (("busiest days", self.days), ("top pages", self.pages), faults):
             if rows:
                 lines += ["", title, *(f"{count:>10,}  {printable(text)}" for text, count in rows)]
         return "\n".join(lines)
@@ -140,7 +143,7 @@ class Store:
             rows = self._db.execute(f"SELECT id, visit, {', '.join(Row._fields)} FROM actions ORDER BY id").fetchall()
         return [{**row, "parameters": json.loads(row["parameters"])} for row in rows]
 
-    def report(self, *, invalid: int, refused: int) -> Report:
+    def report(self, *, invalid: int, refused: int, faults: list[tuple[str, int]]) -> Report:
         """Return the report on all hits; of what was not recorded only the caller knows."""
         with self._lock:
             kinds = dict(self._db.execute("SELECT kind, count(*) FROM hits GROUP BY kind").fetchall())
@@ -153,6 +156,7 @@ class Store:
                 actions={kind: kinds.get(kind, 0) for kind in KINDS},
                 invalid=invalid,
                 refused=refused,
+                faults=faults,
                 days=[tuple(row) for row in self._db.execute(TOP.format("date(cdt)", "", 3))],
                 pages=[tuple(row) for row in self._db.execute(TOP.format("url", "WHERE kind = 'page'", 10))],
             )

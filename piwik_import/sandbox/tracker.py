@@ -1,8 +1,8 @@
 """What a request is answered, and what is stored of it.
 
 The answers are those that a real Matomo 5.2 was seen to give, the misleading ones too: 200 for a token that is wrong,
-500 for a whole bulk because of one number. It knows few rules, as that server does, and takes none from the table in
-`parameters`: what the table forbids must be seen to fail here.
+500 for a whole bulk because of one number. It knows few rules, as that server does, and answers by none of the table
+in `parameters`; but it checks each hit against the table too, and reports what was recorded against it.
 
 A visitor is its `cid` or `_id`, else its address and user agent. `uid` is kept but joins nobody.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64decode
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,6 +23,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from piwik_import.memo import Memo
+from piwik_import.parameters import fault
 from piwik_import.sandbox.store import Report, Row, Store
 from piwik_import.tracking import decode
 
@@ -84,6 +85,9 @@ def _json(status: int, document: object) -> Answer:
     return Answer(status, json.dumps(document).encode(), "application/json")
 
 
+_faults: Memo[tuple[str, str], str | None] = Memo(lambda item: fault(*item))
+
+
 def _counts(status: str, tracked: int, invalid: int) -> dict[str, object]:
     return {"status": status, "tracked": tracked, "invalid": invalid}
 
@@ -119,11 +123,13 @@ class Tracker:
         self._record_statistics = record_statistics
         self._clock = clock
         self._invalid = self._refused = 0
+        self._faults: Counter[str] = Counter()
         self._failures: deque[tuple[float, str]] = deque(maxlen=10_000)  # bounded: anybody may send wrong tokens
 
     def report(self) -> Report:
         """Return what is stored, and how much was refused."""
-        return self._store.report(invalid=self._invalid, refused=self._refused)
+        faults = self._faults.most_common(10)
+        return self._store.report(invalid=self._invalid, refused=self._refused, faults=faults)
 
     def answer(self, target: str, body: bytes | None, *, form: bool, address: str, agent: str) -> Answer:
         """Answer a request for `target`, a path and query; `body` is None for GET, and fields of a form if `form`."""
@@ -198,6 +204,7 @@ class Tracker:
                         if row and not self._store.add(row):
                             raise Invalid("its ec_id is used already")
                         tracked += 1
+                        self._faults.update(filter(None, map(_faults.__getitem__, hit.items())))
                     except Invalid:
                         invalid.append(index)
                 self._invalid += len(invalid)
