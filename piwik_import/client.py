@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 
 from piwik_import import __version__
-from piwik_import.address import is_loopback
+from piwik_import.address import is_loopback, tracker_url
+from piwik_import.connection import Connection
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError, UsageError, printable
 from piwik_import.tracking import bulk_body
 
@@ -58,9 +59,10 @@ Answer = Recorded | Refused | Failed
 class Client:
     """The connection to one server, kept alive; safe to use from several threads. `url` is that of the tracker."""
 
-    def __init__(self, url: str, token: str | None, *, connections: int = 1, timeout: float = 300.0) -> None:
-        self.url = url
-        self._token = token
+    def __init__(self, connection: Connection, connections: int = 1) -> None:
+        self.url = url = tracker_url(connection.url)
+        self._token = connection.token
+        timeout = connection.request_timeout
         # A request made once by hand takes a third less time than one that the client puts together each time.
         try:
             self._address = httpx.URL(url)

@@ -5,7 +5,7 @@ Each lane has one thread and one request in flight. Policy, in one place:
     answer      what happens
     Recorded    the chunk is settled; rejected hits are counted, and not sent again
     Refused     everything stops: the token, the site or the address is wrong
-    Failed      the same chunk again after a pause that doubles, until `patience` seconds have passed
+    Failed      the same chunk again after a pause that doubles, until `Policy.retry_for` seconds have passed
 
 Several hits that are all invalid are a refusal too, whenever it comes: a token loses its rights, a site is deleted.
 
@@ -24,6 +24,7 @@ from piwik_import.acknowledged import Acknowledged
 from piwik_import.client import Answer, Client, Failed, Recorded, Refused
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
+from piwik_import.policy import Policy
 from piwik_import.report import Report
 from piwik_import.translate import Entry
 
@@ -56,16 +57,15 @@ class Delivery:
         lanes: Lanes,
         client: Client,
         report: Report,
+        policy: Policy,
         acknowledged: Acknowledged | None = None,
-        *,
-        patience: float = 600.0,
     ) -> None:
         self.error: PiwikImportError | None = None
         self._lanes = lanes
         self._client = client
         self._report = report
         self._acknowledged = acknowledged or Acknowledged(None, [], lanes)
-        self._patience = patience
+        self._policy = policy
         self._stopping = threading.Event()
         self._welcome = threading.Event()  # some chunk was recorded: the token is good
         self._first = threading.Lock()
@@ -127,7 +127,7 @@ class Delivery:
     def _send(self, lane: int, chunk: Sequence[Entry]) -> None:
         """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
         queries = [entry.query for entry in chunk]
-        pauses, in_doubt, tries = Pauses(self._patience), False, 0
+        pauses, in_doubt, tries = Pauses(self._policy.retry_for), False, 0
         if self._stopping.is_set():
             return
         self._acknowledged.begin(lane, chunk)

@@ -10,19 +10,21 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from piwik_import import identity, interrupt, jobs
 from piwik_import.address import base_url, tracker_url
+from piwik_import.connection import Connection
 from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UnavailableError, UnknownFormat, UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import DOWNLOADS, HitSettings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
 from piwik_import.parsers.definition import Definition
+from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
 from piwik_import.translate import Batch, Plan, Translator, without_format
@@ -46,8 +48,9 @@ class Settings:
     logs: Sequence[str]
     format: str | None = None
     order: str = "time"
-    url: str | None = None
-    token: str | None = None
+    connection: Connection | None = None
+    """None if nothing is sent."""
+    policy: Policy = field(default_factory=Policy)
     site: int = 1
     base_url: str | None = None
     bots: bool = False
@@ -55,15 +58,11 @@ class Settings:
     errors: bool = False
     redirects: bool = False
     downloads: frozenset[str] = DOWNLOADS
-    recorders: int = 4
-    chunk_size: int = 200
-    retry_for: float = 600.0
-    request_timeout: float = 300.0
     dry_run: bool = False
     journal: Path | None = None
     """Where progress is kept; None if it is not."""
     destination: str | None = None
-    """What progress is kept for, if that is not `url`: the sandbox has another port each time."""
+    """What progress is kept for, if that is not the server's address: the sandbox has another port each time."""
     journal_name: str | None = None
     from_start: bool = False
     skip_doubts: bool = False
@@ -106,9 +105,10 @@ def _journal(path: Path) -> Journal:
 def _resumer(settings: Settings, journal: Journal, report: Report) -> Resumer:
     from piwik_import.resume import Resumer
 
+    assert settings.connection is not None
     return Resumer(
         journal,
-        f"{settings.destination or tracker_url(settings.url or '')} site {settings.site}",
+        f"{settings.destination or tracker_url(settings.connection.url)} site {settings.site}",
         report,
         pipe=settings.journal_name,
         from_start=settings.from_start,
@@ -146,7 +146,7 @@ class _Run:
         from piwik_import.acknowledged import Acknowledged
         from piwik_import.lanes import Lanes
 
-        lanes = Lanes(self._settings.recorders, self._settings.chunk_size)
+        lanes = Lanes(self._settings.policy.recorders, self._settings.policy.chunk_size)
         acknowledged = Acknowledged(journal, [job.stored for job in self._jobs], lanes)
         blocks = self._blocks()
         first = next(blocks, None)
@@ -162,16 +162,14 @@ class _Run:
         from piwik_import.client import Client  # httpx: only now that there is something to send
 
         settings = self._settings
-        if settings.url is None:
-            raise UsageError("Missing --url: the address of the Piwik or Matomo server.")
-        url = tracker_url(settings.url)
-        return Client(url, settings.token, connections=settings.recorders, timeout=settings.request_timeout)
+        assert settings.connection is not None
+        return Client(settings.connection, settings.policy.recorders)
 
     def _find_base(self, client: Client) -> None:
         """Ask the server where the pages are, if neither the logs nor the user say so."""
         from piwik_import.delivery import Pauses
 
-        pauses = Pauses(self._settings.retry_for)
+        pauses = Pauses(self._settings.policy.retry_for)
         while self._base_url is None and any(job.needs_base for job in self._jobs):
             with self._asked.breaks():
                 try:
@@ -189,7 +187,7 @@ class _Run:
         """Translate all blocks and have them delivered; return why that ended early, if it did."""
         from piwik_import.delivery import Delivery
 
-        delivery = Delivery(lanes, client, self._report, acknowledged, patience=self._settings.retry_for)
+        delivery = Delivery(lanes, client, self._report, self._settings.policy, acknowledged)
         try:
             for number, block in blocks:
                 batch = self._translate(number, block)

@@ -147,6 +147,8 @@ class Campaign:
             time.sleep(self.dice.choice((0, self.dice.uniform(0, 0.02))))
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
+        if b"KeyboardInterrupt" in stderr and len(self.tracker.bulks) == before:
+            return  # Python was still loading: the program had no say yet
         assert process.returncode in (0, -number, 130), (process.returncode, stderr.decode())
         assert b"Traceback" not in stderr, stderr.decode()
         if stdout:

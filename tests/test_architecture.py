@@ -30,7 +30,9 @@ MAY_IMPORT = {
     "translate": "memo tracking source parsers filters hits",
     "lanes": "translate",
     "address": "errors",
-    "client": "errors tracking address",
+    "connection": "",
+    "policy": "",
+    "client": "errors tracking address connection",
     "report": "errors filters translate",
     "identity": "",
     "journal": "errors translate identity",
@@ -39,13 +41,13 @@ MAY_IMPORT = {
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
     "jobs": "errors source parsers journal resume",
-    "delivery": "errors translate lanes client report acknowledged",
+    "delivery": "errors translate lanes policy client report acknowledged",
     "interrupt": "errors",
-    "importer": "errors address source parsers filters hits translate lanes client report identity journal"
-    " acknowledged resume jobs delivery interrupt",
+    "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
+    " journal acknowledged resume jobs delivery interrupt",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address source parsers hits report journal ledger importer progress sandbox",
+    "cli": "errors address connection policy source parsers hits report journal ledger importer progress sandbox",
     "__main__": "cli",
 }
 

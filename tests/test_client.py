@@ -9,6 +9,7 @@ import pytest
 
 from piwik_import.address import tracker_url
 from piwik_import.client import Client, Failed, Recorded, Refused
+from piwik_import.connection import Connection
 from piwik_import.errors import RefusedError, UnavailableError, UsageError
 
 QUERIES = ["idsite=1&rec=1&url=http://example.org/1", "idsite=1&rec=1&url=http://example.org/2", "idsite=1&rec=1"]
@@ -63,7 +64,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("status", "body", "meaning"), [pytest.param(*row, id=name) for name, *row in ANSWERS])
 def test_an_answer_means(tracker, status, body, meaning):
     tracker.answers(status, body)
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         answer = client.send(QUERIES)
     facts = {name: getattr(answer, name) for name in answer.__slots__ if name != "reason"}
     assert type(answer) is type(meaning)
@@ -79,13 +80,13 @@ def test_an_answer_means(tracker, status, body, meaning):
 )
 def test_the_seconds_that_the_server_asks_for_are_read(tracker, value, seconds):
     tracker.answers(429, b"slow down", headers={"Retry-After": value})
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         assert client.send(QUERIES).retry_after == seconds
 
 
 def test_a_redirect_is_not_followed_for_the_token_would_go_there_too(tracker):
     tracker.answers(302, b"", headers={"Location": "http://127.0.0.1:1/"})
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         answer = client.send(QUERIES)
     assert isinstance(answer, Refused)
     assert "http://127.0.0.1:1/" in answer.reason
@@ -96,7 +97,7 @@ def test_a_redirect_is_not_followed_for_the_token_would_go_there_too(tracker):
 def test_an_answer_may_be_packed(tracker):
     body = gzip.compress(json.dumps(counts(tracked=3, invalid=0)).encode())
     tracker.answers(200, body, headers={"Content-Encoding": "gzip"})
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         answer = client.send(QUERIES)
     assert isinstance(answer, Recorded)
     assert answer.rejected == 0
@@ -117,7 +118,7 @@ RAW = {
 @pytest.mark.parametrize("steps", RAW.values(), ids=RAW)
 def test_whatever_happens_after_the_request_has_left_is_in_doubt(raw_server, steps):
     server = raw_server(steps)
-    with Client(server.url, TOKEN, timeout=0.5) as client:
+    with Client(Connection(url=server.url, token=TOKEN, request_timeout=0.5)) as client:
         answer = client.send(QUERIES)
     assert isinstance(answer, Failed)
     assert answer.in_doubt
@@ -126,14 +127,14 @@ def test_whatever_happens_after_the_request_has_left_is_in_doubt(raw_server, ste
 
 
 def test_a_server_that_is_not_there_has_recorded_nothing(nowhere):
-    with Client(nowhere, TOKEN) as client:
+    with Client(Connection(url=nowhere, token=TOKEN)) as client:
         answer = client.send(QUERIES)
     assert isinstance(answer, Failed)
     assert not answer.in_doubt
 
 
 def test_the_connection_is_kept(tracker):
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         for _ in range(3):
             client.send(QUERIES)
     assert {bulk.headers.get("Connection", "keep-alive") for bulk in tracker.bulks} == {"keep-alive"}
@@ -141,7 +142,7 @@ def test_the_connection_is_kept(tracker):
 
 
 def test_the_token_is_in_the_body_alone(tracker):
-    with Client(tracker.url, tracker.token) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         client.send(QUERIES)
         client.main_url(1)
         shown = repr(client) + str(client)
@@ -213,7 +214,7 @@ def test_what_is_no_address_is_refused_in_one_line_without_what_may_be_secret(ur
 
 
 def test_the_url_of_a_site_is_asked_for_beside_the_tracker(tracker):
-    with Client(tracker.url + "piwik/matomo.php", tracker.token) as client:
+    with Client(Connection(url=tracker.url + "piwik/matomo.php", token=tracker.token)) as client:
         assert client.main_url(3) == "http://example.org"
     assert tracker.targets[0].startswith("/piwik/index.php?")
     assert tracker.calls[0]["idSite"] == "3"
@@ -236,18 +237,21 @@ SITES = [
 @pytest.mark.parametrize(("status", "body", "error"), [pytest.param(*row, id=name) for name, *row in SITES])
 def test_no_url_of_a_site_is_an_error_that_says_why(tracker, status, body, error):
     tracker.api = tracker.api._replace(status=status, body=body)
-    with Client(tracker.url, tracker.token) as client, pytest.raises(error) as caught:
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client, pytest.raises(error) as caught:
         client.main_url(3)
     assert tracker.token not in str(caught.value)
     assert str(caught.value).isprintable()
 
 
 def test_a_wrong_token_is_refused_by_the_reporting_api(tracker):
-    with Client(tracker.url, "wrong") as client, pytest.raises(RefusedError, match="token") as caught:
+    with (
+        Client(Connection(url=tracker.url, token="wrong")) as client,
+        pytest.raises(RefusedError, match="token") as caught,
+    ):
         client.main_url(1)
     assert "wrong" not in str(caught.value)
 
 
 def test_no_answer_of_the_reporting_api_is_a_server_that_cannot_be_reached(nowhere):
-    with Client(nowhere, TOKEN) as client, pytest.raises(UnavailableError, match="refused"):
+    with Client(Connection(url=nowhere, token=TOKEN)) as client, pytest.raises(UnavailableError, match="refused"):
         client.main_url(1)

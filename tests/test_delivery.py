@@ -13,9 +13,11 @@ import pytest
 
 from piwik_import import delivery
 from piwik_import.client import Client
+from piwik_import.connection import Connection
 from piwik_import.delivery import Delivery
 from piwik_import.errors import RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
+from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
 from piwik_import.translate import SLOTS, Batch, Entry
 
@@ -48,8 +50,8 @@ class Sending:
         self.lanes = Lanes(lanes, chunk_size)
         self.lanes.put(hits)
         self.lanes.close()
-        self.client = Client(url, token, connections=lanes, timeout=timeout)
-        self.delivery = Delivery(self.lanes, self.client, self.report, patience=patience)
+        self.client = Client(Connection(url=url, token=token, request_timeout=timeout), lanes)
+        self.delivery = Delivery(self.lanes, self.client, self.report, Policy(retry_for=patience))
 
     @property
     def error(self):

@@ -154,7 +154,9 @@ def test_a_folder_and_a_pattern_stand_for_the_logs_in_them(run_import, tracker, 
 
 
 @pytest.mark.parametrize(
-    ("name", "pack"), [("x.log.13.gz", gzip.compress), ("x.gz.13", gzip.compress), ("x.log", bz2.compress)], ids=str
+    ("name", "pack"),
+    [("x.log.13.gz", gzip.compress), ("x.gz.13", gzip.compress), ("x.log", bz2.compress)],
+    ids=["x.log.13.gz", "x.gz.13", "x.log"],
 )
 def test_a_packed_log_is_known_by_its_bytes(run_import, tracker, tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(b"".join(line_of(page).encode() for page in range(50))))

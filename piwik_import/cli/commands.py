@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piwik_import.cli.options import Command, option
+from piwik_import.cli.options import Command, group, option
 from piwik_import.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -31,15 +31,17 @@ def formats(name: str | None) -> None:
 
 
 @click.group(invoke_without_command=True)
-@option(
+@group(
     "Journal",
-    "--journal",
-    "path",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
+    option(
+        "--journal",
+        "path",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
+    ),
+    option("--json", "as_json", is_flag=True, help="As JSON."),
 )
-@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_context
 def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
     """List what has been imported, and how far; show or forget a source."""
@@ -56,7 +58,7 @@ def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:
 
 @journal.command("show")
 @click.argument("source")
-@option("Journal", "--json", "as_json", is_flag=True, help="As JSON.")
+@group("Journal", option("--json", "as_json", is_flag=True, help="As JSON."))
 @click.pass_obj
 def journal_show(journal: Journal, source: str, as_json: bool) -> None:
     """Show all that is known of SOURCE: its name, the end of its name, or its number."""
@@ -78,9 +80,12 @@ def journal_forget(journal: Journal, source: str) -> None:
 
 
 @click.command(cls=Command)
-@option("Sandbox", "--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one.")
-@option("Sandbox", "--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]")
-@option("Sandbox", "--token", default="sandbox", help="The token that it accepts.")
+@group(
+    "Sandbox",
+    option("--port", type=click.IntRange(0, 65535), default=8080, help="Port on 127.0.0.1; 0 takes a free one."),
+    option("--db", metavar="FILE", help="SQLite file that keeps the hits.  [default: in memory]"),
+    option("--token", default="sandbox", help="The token that it accepts."),
+)
 def sandbox(port: int, db: str | None, token: str) -> None:
     """Serve a small strict tracker on this machine, to try things out."""
     from piwik_import.sandbox import Sandbox

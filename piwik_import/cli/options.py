@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from piwik_import.errors import EXIT_CODES, UsageError, printable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 PREFIX = "PIWIK_IMPORT_"
 
@@ -59,10 +65,29 @@ class DefaultGroup(click.Group):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
 
-def option(topic: str, *names: str, **attributes: Any) -> Callable[[Any], Any]:
-    """Declare an option under a topic."""
+Decorator = Callable[[Any], Any]
+
+
+def option(*names: str, **attributes: Any) -> Callable[[str], Decorator]:
+    """Declare an option; the topic that it stands under is given by its group."""
     attributes.setdefault("show_default", "default" in attributes and attributes["default"] is not None)
-    return click.option(*names, cls=Topic, topic=topic, **attributes)
+    return lambda topic: click.option(*names, cls=Topic, topic=topic, **attributes)
+
+
+def group(topic: str, *options: Callable[[str], Decorator]) -> Decorator:
+    """Return the decorator that gives a command the options of one topic, in this order."""
+
+    def decorate(command: Any) -> Any:
+        for one in reversed(options):
+            command = one(topic)(command)
+        return command
+
+    return decorate
+
+
+def taken(kind: type[T], options: dict[str, Any]) -> T:
+    """Take the fields of a dataclass out of `options` and make one of them."""
+    return kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options})
 
 
 def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -1,0 +1,48 @@
+"""Options that say how the logs are read, and what of them counts."""
+
+from __future__ import annotations
+
+import click
+
+from piwik_import.cli.options import group, option
+
+reading = group(
+    "Log",
+    option(
+        "--log-format-name",
+        "--format",
+        "format",
+        metavar="NAME",
+        help="The format of the logs, or a file that describes it.  [default: recognised]",
+    ),
+    option(
+        "--order",
+        type=click.Choice(["time", "given"]),
+        default="time",
+        help="Read several logs in the order of their first records, or as given.",
+    ),
+)
+
+selection = group(
+    "What is imported",
+    option("--enable-bots", "--bots", "bots", is_flag=True, help="Bots too."),
+    option(
+        "--enable-static",
+        "static",
+        is_flag=True,
+        help="Static files too (css, js, images …), as downloads.",
+    ),
+    option(
+        "--enable-http-errors",
+        "errors",
+        is_flag=True,
+        help="Errors too (status 4xx and 5xx), under a title that names them.",
+    ),
+    option("--enable-http-redirects", "redirects", is_flag=True, help="Redirects too (status 3xx but 304)."),
+    option(
+        "--download-extensions",
+        metavar="EXT,…",
+        help="Extensions of downloads in place of the built-in ones.",
+    ),
+    option("--add-download-extensions", metavar="EXT,…", help="Further extensions of downloads."),
+)
