@@ -1,8 +1,9 @@
 """One request to the server, and what its answer means.
 
 HTTP 200 does not mean recorded. A bulk request counts only if the status is 200, the body is JSON, its
-``status`` is ``success`` and ``tracked + invalid`` is the number of hits sent. All else is one of two: `Refused`,
-which no repetition mends, or `Failed`, which one may.
+``status`` is ``success`` and ``tracked + invalid`` is the number of hits sent; what is missing there is ``unknown``.
+All else is one of three: `Refused`, which no repetition mends, `TooLarge`, which fewer hits mend, or `Failed`, which
+time may.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ class Recorded:
     """The server has taken the hits, but for some."""
 
     rejected: int = 0
+    """How many it calls invalid."""
     named: tuple[int, ...] = ()
     """Places of the rejected ones, where the server tells them: only a superuser's token learns them."""
     reason: str = ""
+    unknown: int = 0
+    """How many it neither recorded nor calls invalid: lost, as where a row lock times out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The request has more bytes than the server takes; none of its hits was recorded. Fewer may do."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The request came to nothing, or its answer to us did."""
 
@@ -51,9 +62,17 @@ class Failed:
     """Whether the hits may have been recorded all the same."""
     retry_after: float | None = None
     """Seconds that the server asked for."""
+    status: int | None = None
+    """That of the answer, if there was one."""
+    unsent: bool = False
+    """Whether it failed before the request left."""
+    rolled_back: bool = False
+    """Whether the tracker itself says that it took everything back: the error JSON of a 5xx."""
+    tracked: int | None = None
+    """What such JSON counts: the hits before the one that failed, so its place. All of them: in doubt, see above."""
 
 
-Answer = Recorded | Refused | Failed
+Answer = Recorded | Refused | TooLarge | Failed
 
 
 class Client:
@@ -97,7 +116,7 @@ class Client:
             before = isinstance(
                 error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.UnsupportedProtocol
             )
-            return Failed(_words(error), in_doubt=not before)
+            return Failed(_words(error), in_doubt=not before, unsent=before)
         return meaning(response, len(queries))
 
     def main_url(self, site: int) -> str:
@@ -149,9 +168,11 @@ def meaning(response: httpx.Response, sent: int) -> Answer:
     if status == 200 and answer.get("status") == "success":
         return _counted(answer, sent)
     if status in (408, 425, 429, 503):
-        return Failed(f"the server says {_shown(response)}", False, _retry_after(response))
+        return Failed(f"the server says {_shown(response)}", False, _retry_after(response), status)
     if status == 413:
-        return Refused(f"a request is too large for the server ({_shown(response)}): lower --recorder-max-payload-size")
+        return TooLarge(
+            f"a request is too large for the server ({_shown(response)}): lower --recorder-max-payload-size"
+        )
     if status in (401, 403):
         return Refused(
             f"the server refuses us ({_shown(response)}): check the token, and what stands before the server"
@@ -162,10 +183,20 @@ def meaning(response: httpx.Response, sent: int) -> Answer:
     if 400 <= status < 500:
         return Refused(f"{_shown(response)} is no answer of a tracker that takes bulk requests: check --url")
     if status >= 500:
-        # An error of the tracker itself says that its transaction was rolled back; one of a proxy says nothing.
-        rolled_back = answer.get("status") == "error" and answer.get("tracked") != sent
-        return Failed(f"the server says {_shown(response)}", not rolled_back, _retry_after(response))
-    return Failed(f"{_shown(response)} is no answer of a tracker: check --url", in_doubt=True)
+        # An error of the tracker itself says that its transaction was rolled back; one of a proxy says nothing. The
+        # tracker's, with every hit counted, failed in the commit or after it: what came of that nobody can tell.
+        tracked = answer.get("tracked") if answer.get("status") == "error" else None
+        place = tracked if type(tracked) is int and 0 <= tracked <= sent else None
+        rolled_back = place is not None and place < sent
+        return Failed(
+            f"the server says {_shown(response)}",
+            in_doubt=not rolled_back,
+            retry_after=_retry_after(response),
+            status=status,
+            rolled_back=rolled_back,
+            tracked=place,
+        )
+    return Failed(f"{_shown(response)} is no answer of a tracker: check --url", in_doubt=True, status=status)
 
 
 def _counted(answer: dict[str, Any], sent: int) -> Answer:
@@ -183,12 +214,12 @@ def _counted(answer: dict[str, Any], sent: int) -> Answer:
     places = (
         tuple(place for place in named if type(place) is int and 0 <= place < sent) if isinstance(named, list) else ()
     )
-    if tracked + invalid < sent:
-        lost = sent - tracked - invalid
-        return Recorded(sent - tracked, (), f"{lost} of them it neither recorded nor named")
-    return Recorded(
-        invalid, places if len(places) == invalid else (), "it calls them invalid" if not places else "it is invalid"
-    )
+    unknown = sent - tracked - invalid
+    if unknown:
+        reason = f"{unknown} of them it neither recorded nor named"
+    else:
+        reason = "it is invalid" if places else "it calls them invalid"
+    return Recorded(invalid, places if len(places) == invalid else (), reason, unknown)
 
 
 def _json(response: httpx.Response) -> Any:

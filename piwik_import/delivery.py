@@ -5,6 +5,7 @@ Each lane has one thread and one request in flight. Policy, in one place:
     answer      what happens
     Recorded    the chunk is settled; rejected hits are counted, and not sent again
     Refused     everything stops: the token, the site or the address is wrong
+    TooLarge    the same
     Failed      the same chunk again after a pause that doubles, until `Policy.retry_for` seconds have passed
 
 Several hits that are all invalid are a refusal too, whenever it comes: a token loses its rights, a site is deleted.
@@ -21,7 +22,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from piwik_import.acknowledged import Acknowledged
-from piwik_import.client import Answer, Client, Failed, Recorded, Refused
+from piwik_import.client import Answer, Client, Failed, Recorded, Refused, TooLarge
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
 from piwik_import.policy import Policy
@@ -148,11 +149,12 @@ class Delivery:
                 self._stopping.wait(wait)
                 continue
             self._report.troubles.pop(lane, None)
-            if isinstance(answer, Refused):
-                self._leave(lane, chunk, in_doubt or answer.in_doubt)
+            if isinstance(answer, Refused | TooLarge):
+                self._leave(lane, chunk, in_doubt or (isinstance(answer, Refused) and answer.in_doubt))
                 raise RefusedError(f"{self._client.url}: {answer.reason}")
-            self._report.settle(chunk, answer.rejected, answer.reason, answer.named)
-            self._acknowledged.settle(lane, chunk, len(chunk) - answer.rejected)
+            lost = answer.rejected + answer.unknown
+            self._report.settle(chunk, lost, answer.reason, () if answer.unknown else answer.named)
+            self._acknowledged.settle(lane, chunk, len(chunk) - lost)
             self._lanes.done(lane)
             self._welcome.set()
             if in_doubt:

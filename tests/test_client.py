@@ -8,7 +8,7 @@ import json
 import pytest
 
 from piwik_import.address import tracker_url
-from piwik_import.client import Client, Failed, Recorded, Refused
+from piwik_import.client import Client, Failed, Recorded, Refused, TooLarge
 from piwik_import.connection import Connection
 from piwik_import.errors import RefusedError, UnavailableError, UsageError
 
@@ -21,6 +21,15 @@ def counts(status="success", **numbers):
     return {"status": status, **numbers}
 
 
+def lost(status, tracked=None):
+    """What came of the hits nobody can tell."""
+    return Failed("", in_doubt=True, status=status, tracked=tracked)
+
+
+def rolled_back(tracked):
+    return Failed("", in_doubt=False, status=500, rolled_back=True, tracked=tracked)
+
+
 # What the server does with a bulk of three hits (design.md, section 5), and what that means.
 ANSWERS = [
     ("all fine, superuser", 200, counts(tracked=3, invalid=0, invalid_indices=[]), Recorded()),
@@ -28,36 +37,40 @@ ANSWERS = [
     ("bad authentication", 200, counts(tracked=0, invalid=3), Recorded(3)),
     ("one is invalid, and named", 200, counts(tracked=2, invalid=1, invalid_indices=[1]), Recorded(1, (1,))),
     ("one is invalid, but not named", 200, counts(tracked=2, invalid=1), Recorded(1)),
-    ("one lost to a row lock", 200, counts(tracked=2, invalid=0, invalid_indices=[]), Recorded(1)),
-    ("one lost, one invalid", 200, counts(tracked=1, invalid=1, invalid_indices=[0]), Recorded(2)),
-    ("a value that SQL refuses", 500, counts("error", tracked=1, invalid=0), Failed("", in_doubt=False)),
-    ("a deadlock at the very end", 500, counts("error", tracked=3, invalid=0), Failed("", in_doubt=True)),
-    ("a deadlock told in HTML", 200, b"Error:There is no active transaction", Failed("", in_doubt=True)),
+    ("one lost to a row lock", 200, counts(tracked=2, invalid=0, invalid_indices=[]), Recorded(0, unknown=1)),
+    ("one lost, one invalid", 200, counts(tracked=1, invalid=1, invalid_indices=[0]), Recorded(1, (0,), unknown=1)),
+    ("all but one lost", 200, counts(tracked=1, invalid=0), Recorded(unknown=2)),
+    ("a value that SQL refuses", 500, counts("error", tracked=1, invalid=0), rolled_back(1)),
+    ("a deadlock at the very end", 500, counts("error", tracked=3, invalid=0), lost(500, tracked=3)),
+    ("an error that counts too many", 500, counts("error", tracked=4, invalid=0), lost(500)),
+    ("an error without counts", 500, counts("error"), lost(500)),
+    ("an error with odd counts", 500, counts("error", tracked=True, invalid=0), lost(500)),
+    ("a deadlock told in HTML", 200, b"Error:There is no active transaction", lost(200)),
     ("broken JSON, or statistics off", 200, counts(tracked=0, invalid=0), Refused("")),
     ("no bulk requests here", 400, PAGE, Refused("")),
-    ("too large", 413, PAGE, Refused("")),
-    ("locked out", 500, counts("error", tracked=0, invalid=0), Failed("", in_doubt=False)),
-    ("PHP is away", 500, PAGE, Failed("", in_doubt=True)),
-    ("PHP is away behind a proxy", 502, PAGE, Failed("", in_doubt=True)),
-    ("PHP took too long for a proxy", 504, PAGE, Failed("", in_doubt=True)),
-    ("in maintenance", 503, PAGE, Failed("", in_doubt=False)),
-    ("asked too often", 429, PAGE, Failed("", in_doubt=False)),
-    ("no content", 204, None, Failed("", in_doubt=True)),
+    ("too large", 413, PAGE, TooLarge("")),
+    ("locked out", 500, counts("error", tracked=0, invalid=0), rolled_back(0)),
+    ("PHP is away", 500, PAGE, lost(500)),
+    ("PHP is away behind a proxy", 502, PAGE, lost(502)),
+    ("PHP took too long for a proxy", 504, PAGE, lost(504)),
+    ("in maintenance", 503, PAGE, Failed("", in_doubt=False, status=503)),
+    ("asked too often", 429, PAGE, Failed("", in_doubt=False, status=429)),
+    ("no content", 204, None, lost(204)),
     ("not authenticated for a proxy", 401, PAGE, Refused("")),
     ("forbidden", 403, PAGE, Refused("")),
     ("not there", 404, PAGE, Refused("")),
     ("elsewhere", 301, PAGE, Refused("")),
-    ("an empty 200", 200, b"", Failed("", in_doubt=True)),
-    ("a portal's page", 200, PAGE, Failed("", in_doubt=True)),
-    ("JSON, but no object", 200, [1, 2], Failed("", in_doubt=True)),
-    ("JSON, but of something else", 200, {"ok": True}, Failed("", in_doubt=True)),
+    ("an empty 200", 200, b"", lost(200)),
+    ("a portal's page", 200, PAGE, lost(200)),
+    ("JSON, but no object", 200, [1, 2], lost(200)),
+    ("JSON, but of something else", 200, {"ok": True}, lost(200)),
     ("more than was sent", 200, counts(tracked=4, invalid=0), Refused("", in_doubt=True)),
     ("less than nothing", 200, counts(tracked=-1, invalid=3), Refused("", in_doubt=True)),
     ("no counts", 200, counts(), Refused("", in_doubt=True)),
     ("counts in words", 200, counts(tracked="three", invalid=0), Refused("", in_doubt=True)),
     ("names that are none", 200, counts(tracked=2, invalid=1, invalid_indices=7), Recorded(1)),
     ("names out of range", 200, counts(tracked=2, invalid=1, invalid_indices=[3]), Recorded(1)),
-    ("JSON without end", 200, b"[" * 100_000, Failed("", in_doubt=True)),
+    ("JSON without end", 200, b"[" * 100_000, lost(200)),
 ]
 
 
@@ -122,6 +135,7 @@ def test_whatever_happens_after_the_request_has_left_is_in_doubt(raw_server, ste
         answer = client.send(QUERIES)
     assert isinstance(answer, Failed)
     assert answer.in_doubt
+    assert not answer.unsent
     assert answer.reason.isprintable()
     assert len(server.requests) == 1
 
@@ -130,6 +144,7 @@ def test_a_server_that_is_not_there_has_recorded_nothing(nowhere):
     with Client(Connection(url=nowhere, token=TOKEN)) as client:
         answer = client.send(QUERIES)
     assert isinstance(answer, Failed)
+    assert answer.unsent
     assert not answer.in_doubt
 
 
