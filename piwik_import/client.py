@@ -120,7 +120,11 @@ class Client:
         return meaning(response, len(queries))
 
     def main_url(self, site: int) -> str:
-        """Ask the server where `site` is.
+        """Ask the server where `site` is. Raises as `site`."""
+        return str(self.site(site)["main_url"])
+
+    def site(self, site: int) -> dict[str, Any]:
+        """Ask the server for what it knows of `site`.
 
         Source: https://developer.matomo.org/api-reference/reporting-api, SitesManager.getSiteFromId
 
@@ -131,7 +135,7 @@ class Client:
         answer = self._report("SitesManager.getSiteFromId", idSite=site)
         found = answer[0] if isinstance(answer, list) and answer else answer
         if isinstance(found, dict) and isinstance(found.get("main_url"), str) and found["main_url"]:
-            return str(found["main_url"])
+            return found
         raise RefusedError(
             f"{self.url}: there is no site {site}, or the token may not see it. Check --idsite and --token-auth."
         )

@@ -1,17 +1,17 @@
 """Lanes × client: every chunk is sent until its fate is known, or until it is clear that it will not be.
 
-Each lane has one thread and one request in flight. Policy, in one place:
+Each lane has one thread and one request in flight; when it may go out is a matter of `pace`. Policy, in one place:
 
-    answer      what happens
-    Recorded    the chunk is settled; rejected hits are counted, and not sent again
-    Refused     everything stops: the token, the site or the address is wrong
-    TooLarge    the same
-    Failed      the same chunk again after a pause that doubles, until `Policy.retry_for` seconds have passed
+    answer                  what happens
+    Recorded                settled; hits that the server did not record are counted, kept as rejects, not sent again
+    Refused                 everything stops: the token, the site or the address is wrong
+    TooLarge                the same hits in two halves, and no larger requests from now on
+    Failed, rolled back     the tracker failed and took all back: the same again, and then in parts, until the hit is
+                            found that it fails on while it takes others; that one is rejected
+    Failed, in doubt        it may have been recorded: the same again (`Policy.resend`), or left in doubt
+    Failed                  the same again when the door opens, until patience or tries are used up: then all stops
 
 Several hits that are all invalid are a refusal too, whenever it comes: a token loses its rights, a site is deleted.
-
-The very first chunk goes alone. A server counts each bulk with a bad token as a failed login, and after some
-twenty of them it shuts us out for an hour: one is enough to learn it.
 """
 
 from __future__ import annotations
@@ -19,35 +19,28 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Sequence
+from itertools import groupby
 from time import monotonic
 
 from piwik_import.acknowledged import Acknowledged
+from piwik_import.chunk import Chunk, Part
 from piwik_import.client import Answer, Client, Failed, Recorded, Refused, TooLarge
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
 from piwik_import.lanes import Lanes
+from piwik_import.pace import FIRST_PAUSE, Pace
 from piwik_import.policy import Policy
+from piwik_import.rejects import Rejects
 from piwik_import.report import Report
 from piwik_import.translate import Entry
-
-FIRST_PAUSE = 0.5
-LONGEST_PAUSE = 60.0
 
 QUIET = 0.2
 """Seconds without a chunk after which what was settled is written down, rather than along with the next."""
 
+FAILURES = 3
+"""How often the tracker may fail on a chunk before it is sent in parts: a deadlock is over by then."""
 
-class Pauses:
-    """How long to wait before each further try: ever longer, and never the same, or all lanes would return at once."""
-
-    def __init__(self, patience: float) -> None:
-        self._until = monotonic() + patience
-        self._pause = FIRST_PAUSE
-
-    def next(self, asked: float | None = None) -> float | None:
-        """Return the seconds to wait, at least as many as were `asked` for; None if patience would not last."""
-        wait = max(asked or 0.0, self._pause * random.uniform(0.5, 1.0))
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        return wait if monotonic() + wait <= self._until else None
+FAILURES_ALONE = 2
+"""How often the tracker may fail on a hit that was cut out, before it is a suspect."""
 
 
 class Delivery:
@@ -60,16 +53,19 @@ class Delivery:
         report: Report,
         policy: Policy,
         acknowledged: Acknowledged | None = None,
+        rejects: Rejects | None = None,
     ) -> None:
         self.error: PiwikImportError | None = None
         self._lanes = lanes
         self._client = client
         self._report = report
-        self._acknowledged = acknowledged or Acknowledged(None, [], lanes)
         self._policy = policy
+        self._acknowledged = acknowledged or Acknowledged(None, [], lanes)
+        self._rejects = rejects or Rejects(None)
+        self._pace = Pace(policy)
         self._stopping = threading.Event()
-        self._welcome = threading.Event()  # some chunk was recorded: the token is good
-        self._first = threading.Lock()
+        self._places_hold = True  # whether the tracker names the hit that it failed on
+        lanes.chunk_size = self._pace.size
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"lane {lane}", daemon=True)
             for lane in range(len(lanes))
@@ -77,9 +73,15 @@ class Delivery:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def is_welcome(self) -> bool:
+        """Whether the server has recorded something."""
+        return self._pace.successes > 0
+
     def stop(self) -> None:
         """Let the requests in flight end, and send nothing more."""
         self._stopping.set()
+        self._pace.stop()
         self._lanes.abandon()
 
     def join(self, timeout: float) -> bool:
@@ -91,13 +93,8 @@ class Delivery:
 
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
-        while (chunk := self._next(lane)) is not None:
-            with self._first:  # one lane tries the door; the others wait behind it until it has given up, if it does
-                alone = not self._welcome.is_set()
-                if alone:
-                    self._deliver(lane, chunk)
-            if not alone:
-                self._deliver(lane, chunk)
+        while (entries := self._next(lane)) is not None:
+            self._deliver(Chunk(lane, entries))
 
     def _next(self, lane: int) -> list[Entry] | None:
         """Wait for the next chunk of a lane, with what was settled before safely written down."""
@@ -110,79 +107,179 @@ class Delivery:
             self._give_up(error)
         return self._lanes.take(lane)
 
-    def _deliver(self, lane: int, chunk: Sequence[Entry]) -> None:
+    def _deliver(self, chunk: Chunk) -> None:
         """Send one chunk; if it cannot be settled, stop all lanes."""
         try:
-            self._send(lane, chunk)
+            while chunk.parts and not self._stopping.is_set():
+                self._send(chunk)
         except PiwikImportError as error:
             self._give_up(error)
         except BaseException as error:
             # Not its repr: that of a UnicodeEncodeError holds the whole body, and so the token.
             self._give_up(PiwikImportError(f"internal error: {type(error).__name__}: {error}"))
             raise
+        finally:
+            self._report.troubles.pop(chunk.lane, None)
+            if chunk.parts:
+                self._leave(chunk)
+            else:
+                self._acknowledged.settle(chunk.lane, chunk.entries, chunk.tracked)
+                self._lanes.done(chunk.lane)
 
     def _give_up(self, error: PiwikImportError) -> None:
         self.error = self.error or error
         self.stop()
 
-    def _send(self, lane: int, chunk: Sequence[Entry]) -> None:
-        """Send one chunk until it is settled. Raises RefusedError, UnavailableError."""
-        queries = [entry.query for entry in chunk]
-        pauses, in_doubt, tries = Pauses(self._policy.retry_for), False, 0
-        if self._stopping.is_set():
+    def _send(self, chunk: Chunk) -> None:
+        """Send the first part of a chunk once, and do what the answer asks for. Raises PiwikImportError."""
+        part = chunk.parts[0]
+        turn = self._pace.enter(len(part))
+        if turn is None:
             return
-        self._acknowledged.begin(lane, chunk)
-        while not self._stopping.is_set():
-            self._report.sending(chunk, retry=tries > 0)
-            try:
-                answer = self._judged(self._client.send(queries), len(chunk))
-            finally:
-                self._report.answered(chunk)
-            tries += 1
-            if isinstance(answer, Failed):
-                in_doubt = in_doubt or answer.in_doubt
-                wait = pauses.next(answer.retry_after)
-                if wait is None:
-                    self._leave(lane, chunk, in_doubt)
-                    raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {tries}.")
-                self._report.troubles[lane] = f"{answer.reason}; next try in {wait:.0f} s"
-                self._stopping.wait(wait)
-                continue
-            self._report.troubles.pop(lane, None)
-            if isinstance(answer, Refused | TooLarge):
-                self._leave(lane, chunk, in_doubt or (isinstance(answer, Refused) and answer.in_doubt))
-                raise RefusedError(f"{self._client.url}: {answer.reason}")
-            lost = answer.rejected + answer.unknown
-            self._report.settle(chunk, lost, answer.reason, () if answer.unknown else answer.named)
-            self._acknowledged.settle(lane, chunk, len(chunk) - lost)
-            self._lanes.done(lane)
-            self._welcome.set()
-            if in_doubt:
-                self._report.note(
-                    f"sent again after an answer was lost, so the server may hold them twice: {self._named(chunk)}"
-                )
-            return
-        self._leave(lane, chunk, in_doubt)
+        if not chunk.is_begun:
+            self._acknowledged.begin(chunk.lane, chunk.entries)
+            chunk.is_begun = True
+        self._report.sending(part.entries, retry=part.is_cut or part.tries > 0)
+        start = monotonic()
+        try:
+            answer = self._judged(self._client.send([entry.query for entry in part.entries]), len(part))
+        finally:
+            self._report.answered(part.entries)
+        part.tries += 1
+        if isinstance(answer, Recorded):
+            self._pace.recorded(len(part), monotonic() - start)
+            self._lanes.chunk_size = self._pace.size
+            self._record(chunk, part, answer)
+        elif isinstance(answer, Failed):
+            self._after_failure(chunk, part, answer, turn)
+        elif isinstance(answer, TooLarge):
+            self._pace.answered()
+            self._after_too_large(chunk, part, answer)
+        else:
+            part.in_doubt |= answer.in_doubt
+            raise RefusedError(f"{self._client.url}: {answer.reason}")
 
     def _judged(self, answer: Answer, sent: int) -> Answer:
         """Take it for a refusal if every hit is called invalid; of a single hit only if none was ever recorded."""
-        refused = isinstance(answer, Recorded) and answer.rejected == sent
-        if refused and (sent > 1 or not self._welcome.is_set()):
+        if isinstance(answer, Recorded) and answer.rejected == sent and (sent > 1 or not self.is_welcome):
             return Refused(
                 "the server calls every hit invalid. Either the token is not that of a user with write access to the"
                 " site (check --token-auth), or there is no such site (check --idsite)."
             )
         return answer
 
-    def _leave(self, lane: int, chunk: Sequence[Entry], in_doubt: bool) -> None:
-        """Count a chunk that is not sent again in this run."""
-        if in_doubt:
-            self._report.doubt(chunk)
-            self._report.note(f"in doubt: {self._named(chunk)}")
-        else:
-            self._acknowledged.withdraw(lane)
+    def _record(self, chunk: Chunk, part: Part, answer: Recorded) -> None:
+        """Settle a part that was recorded, but perhaps for some of its hits."""
+        entries = part.entries
+        if part.in_doubt:
+            self._report.note(
+                "sent again after an answer was lost, so the server may hold them twice: " + self._named(entries)
+            )
+        if answer.unknown or (answer.rejected and not answer.named):
+            self._keep(entries, "unknown", answer.reason)
+        elif answer.named:
+            self._keep([entries[place] for place in answer.named], "rejected", answer.reason)
+        if part.is_named and not part.failures:
+            self._places_hold = False
+        lost = answer.rejected + answer.unknown
+        named = () if answer.unknown else answer.named
+        self._report.settle(entries, lost, answer.reason, named, unknown=answer.unknown)
+        chunk.settled(len(entries) - lost)
 
-    def _named(self, chunk: Sequence[Entry]) -> str:
-        """Name a chunk by its source and lines."""
-        first, last = chunk[0], chunk[-1]
-        return f"{self._report.sources[first.source].name}, lines {first.line} to {last.line} ({len(chunk)} hits)"
+    def _reject(self, chunk: Chunk, part: Part, reason: str) -> None:
+        """Settle a part of one hit that the server cannot take."""
+        self._keep(part.entries, "rejected", reason)
+        self._report.settle(part.entries, 1, reason, (0,))
+        chunk.settled(0)
+
+    def _keep(self, entries: Sequence[Entry], fate: str, reason: str) -> None:
+        for number, some in groupby(entries, key=lambda entry: entry.source):
+            self._rejects.add(self._report.sources[number].name, list(some), fate, reason)
+
+    def _after_too_large(self, chunk: Chunk, part: Part, answer: TooLarge) -> None:
+        """Send no more bytes at once than the server may take; a hit that is too large by itself is rejected."""
+        if len(part) == 1:
+            self._reject(chunk, part, answer.reason)
+            return
+        size = sum(len(entry.query) for entry in part.entries)
+        self._lanes.chunk_bytes = min(self._lanes.chunk_bytes, size // 2)
+        chunk.halve()
+
+    def _after_failure(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
+        """Have a part sent again, in one way or another, or leave it. Raises UnavailableError when it is time to."""
+        part.in_doubt |= answer.in_doubt
+        if answer.rolled_back and answer.tracked is not None and answer.retry_after is None:
+            self._after_rollback(chunk, part, answer, answer.tracked, turn)
+            return
+        if answer.in_doubt and not self._policy.resend:
+            self._doubt(part.entries)
+            self._keep(part.entries, "in doubt", answer.reason)
+            chunk.settled(0)
+        self._wait_at_door(chunk, part, answer, turn)
+
+    def _after_rollback(self, chunk: Chunk, part: Part, answer: Failed, place: int, turn: int) -> None:
+        """Try again, then in parts, and reject the hit that the tracker fails on while it takes others."""
+        part.failures += 1
+        if part.failures == 1:
+            self._pace.clashed()
+            part.seen = part.seen if part.is_cut else self._pace.successes
+        is_suspect = len(part) == 1 and part.failures >= FAILURES_ALONE
+        was_probe = part.is_probe
+        if was_probe:
+            chunk.restore()  # the hit that it went before is not the only one that the server fails on
+        if was_probe or (is_suspect and not self._is_guilty(part) and not chunk.let_next_go_first()):
+            self._wait_at_door(chunk, part, answer, turn)
+            return
+        self._pace.answered()
+        if len(part) > 1 and (part.is_cut or part.failures >= FAILURES):
+            chunk.cut_out(place) if self._places_hold else chunk.halve()
+        elif not is_suspect:
+            self._report.troubles[chunk.lane] = answer.reason
+            self._stopping.wait(FIRST_PAUSE * part.failures * random.uniform(0.5, 1.0))
+        elif self._is_guilty(part):
+            self._reject(chunk, part, f"the tracker fails on this hit: {answer.reason}")
+
+    def _is_guilty(self, part: Part) -> bool:
+        """Tell whether the server has recorded others since it failed on a hit, or on what that was part of."""
+        return self._pace.successes > part.seen
+
+    def _wait_at_door(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
+        """Close the door for a while. Raises UnavailableError if it is not to be opened again."""
+        wait = self._pace.failed(turn, answer.retry_after)
+        if wait is None:
+            raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {part.tries}.")
+        self._report.troubles[chunk.lane] = f"{answer.reason}; next try in {wait:.0f} s"
+
+    def _leave(self, chunk: Chunk) -> None:
+        """Count what is left of a chunk that is not sent again in this run."""
+        head = chunk.head()
+        rest = chunk.entries[len(head) :]
+        in_doubt = [entry for part in chunk.parts if part.in_doubt for entry in part.entries]
+        left = sum(map(len, chunk.parts))
+        if len(rest) > left:
+            self._report.note(f"recorded, but sent again by the next run: {len(rest) - left} of {self._named(rest)}")
+        if head:
+            self._acknowledged.settle(chunk.lane, head, chunk.tracked)
+        elif chunk.is_begun and not in_doubt:
+            self._acknowledged.withdraw(chunk.lane)
+        if in_doubt:
+            self._doubt(in_doubt)
+            if head:
+                self._begin(chunk.lane, rest)
+
+    def _doubt(self, entries: Sequence[Entry]) -> None:
+        """Count hits that may have been recorded, and name them."""
+        self._report.doubt(entries)
+        self._report.note(f"in doubt: {self._named(entries)}")
+
+    def _begin(self, lane: int, entries: Sequence[Entry]) -> None:
+        """Write down what has been left in doubt, if the journal still works."""
+        try:
+            self._acknowledged.begin(lane, entries)
+        except PiwikImportError as error:
+            self._give_up(error)
+
+    def _named(self, entries: Sequence[Entry]) -> str:
+        """Name hits by their source and lines."""
+        first, last = entries[0], entries[-1]
+        return f"{self._report.sources[first.source].name}, lines {first.line} to {last.line} ({len(entries)} hits)"

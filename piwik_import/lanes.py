@@ -10,28 +10,49 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
 from piwik_import.translate import Entry
 
-CAPACITY = 4 << 20
-"""Characters of queries that may wait: some 10,000 hits, and about 10 MiB with what Python adds."""
+CAPACITY = 6 << 20
+"""Characters that may wait, of queries and of lines: some 10,000 hits, and about 12 MiB with what Python adds."""
 
 LINGER = 1.0
 """Seconds after which a lane gives out what it has: a pipe that trickles must not keep hits back."""
 
+QUOTES = 4
+"""Characters that a query takes in the body of a request besides its own."""
+
+
+@dataclass(slots=True)
+class Barrier:
+    """A hit that goes alone, and behind it all that came later."""
+
+    lane: int
+    before: list[int]
+    """How many hits of each lane came before it."""
+    is_out: bool = False
+
 
 class Lanes:
-    """The hits that wait to be sent. One thread puts, one thread a lane takes."""
+    """The hits that wait to be sent. One thread puts, one thread a lane takes.
 
-    def __init__(self, count: int, chunk_size: int, capacity: int = CAPACITY) -> None:
+    `chunk_size` and `chunk_bytes` are what a chunk may hold, and may be changed at any time.
+    """
+
+    def __init__(self, count: int, chunk_size: int, chunk_bytes: float = inf, capacity: int = CAPACITY) -> None:
+        self.chunk_size = chunk_size
+        self.chunk_bytes = chunk_bytes
         self._waiting: list[deque[Entry]] = [deque() for _ in range(count)]
         self._since = [0.0] * count  # when the first hit that waits in a lane came
         self._busy = [False] * count  # whether a chunk has been taken and is not done yet
-        self._chunk_size = chunk_size
+        self._given = [0] * count  # how many hits of a lane have been taken
+        self._barriers: deque[Barrier] = deque()
         self._capacity = capacity
         self._size = 0
+        self._urgent = False
         self._closed = False
         self._abandoned = False
         self._lock = threading.Lock()
@@ -44,17 +65,36 @@ class Lanes:
 
     def put(self, entries: Sequence[Entry]) -> None:
         """Add hits in the order of the log."""
-        waiting, count, now = self._waiting, len(self._waiting), monotonic()
+        with self._lock:
+            if not self._abandoned:
+                self._put(entries)
+
+    def put_alone(self, entry: Entry) -> None:
+        """Add a hit that is sent alone: what comes later waits until it is done, in all lanes."""
         with self._lock:
             if self._abandoned:
                 return
-            self._since = [before if waiting[lane] else now for lane, before in enumerate(self._since)]
-            for entry in entries:
-                waiting[entry.slot % count].append(entry)
-            self._size += sum([len(entry.query) for entry in entries])
-            for lane in range(count):
-                if len(self._waiting[lane]) >= self._chunk_size or self._full():
-                    self._hits[lane].notify()
+            before = [given + len(waiting) for given, waiting in zip(self._given, self._waiting, strict=True)]
+            self._barriers.append(Barrier(entry.slot % len(self._waiting), before))
+            self._put([entry])
+            self._wake_all()
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        waiting, count, now = self._waiting, len(self._waiting), monotonic()
+        self._urgent = False
+        self._since = [before if waiting[lane] else now for lane, before in enumerate(self._since)]
+        for entry in entries:
+            waiting[entry.slot % count].append(entry)
+        self._size += sum(map(_size, entries))
+        for lane in range(count):
+            if len(self._waiting[lane]) >= self.chunk_size or self._full():
+                self._hits[lane].notify()
+
+    def urge(self) -> None:
+        """Give out what is there, chunks that are not full too, until more is put."""
+        with self._lock:
+            self._urgent = True
+            self._wake_all()
 
     def wait_for_room(self, timeout: float) -> bool:
         """Wait until more hits may be put; False if `timeout` seconds were not enough."""
@@ -69,16 +109,16 @@ class Lanes:
         until = monotonic() + patience
         with self._lock:
             while not self._ready(lane):
-                if self._closed or self._abandoned:
+                if self._abandoned or (self._closed and not self._waiting[lane]):
                     return None
                 if monotonic() >= until:
                     return []
                 self._hits[lane].wait(min(LINGER / 2, patience))
-            waiting = self._waiting[lane]
-            chunk = [waiting.popleft() for _ in range(min(self._chunk_size, len(waiting)))]
+            chunk = self._cut(lane)
             self._since[lane] = monotonic()
             self._busy[lane] = True
-            self._size -= sum([len(entry.query) for entry in chunk])
+            self._given[lane] += len(chunk)
+            self._size -= sum(map(_size, chunk))
             self._room.notify()
             return chunk
 
@@ -86,6 +126,9 @@ class Lanes:
         """Say that the chunk taken last is settled."""
         with self._lock:
             self._busy[lane] = False
+            if self._barriers and self._barriers[0].is_out and self._barriers[0].lane == lane:
+                self._barriers.popleft()
+                self._wake_all()
 
     def is_idle(self, lane: int) -> bool:
         """Tell whether all hits that were put into a lane are settled. None is any more once lanes are abandoned."""
@@ -104,16 +147,40 @@ class Lanes:
             self._abandoned = True
             for waiting in self._waiting:
                 waiting.clear()
+            self._barriers.clear()
             self._size = 0
             self._wake_all()
 
     def _ready(self, lane: int) -> bool:
-        waiting = self._waiting[lane]
-        if not waiting:
+        free = self._free(lane)
+        if free == 0:
             return False
-        if len(waiting) >= self._chunk_size or self._closed or self._full():
+        if free >= self.chunk_size or self._closed or self._urgent or self._barriers or self._full():
             return True
         return monotonic() - self._since[lane] >= LINGER
+
+    def _free(self, lane: int) -> int:
+        """Return how many hits of a lane no barrier holds back."""
+        waiting = len(self._waiting[lane])
+        if not self._barriers:
+            return waiting
+        barrier = self._barriers[0]
+        before = barrier.before[lane] - self._given[lane]
+        if before == 0 and barrier.lane == lane and not barrier.is_out:
+            return 1
+        return min(waiting, max(before, 0))
+
+    def _cut(self, lane: int) -> list[Entry]:
+        """Take the next chunk of a lane: at least one hit, and no more than it may hold."""
+        waiting = self._waiting[lane]
+        if self._barriers and self._barriers[0].before[lane] == self._given[lane]:
+            self._barriers[0].is_out = True  # for what is free in this lane is that hit itself
+        chunk = [waiting.popleft() for _ in range(min(self.chunk_size, self._free(lane) or 1))]
+        size = sum([len(entry.query) for entry in chunk]) + QUOTES * len(chunk)
+        while size > self.chunk_bytes and len(chunk) > 1:
+            waiting.appendleft(chunk.pop())
+            size -= len(waiting[0].query) + QUOTES
+        return chunk
 
     def _full(self) -> bool:
         return self._size >= self._capacity
@@ -122,3 +189,7 @@ class Lanes:
         self._room.notify_all()
         for hits in self._hits:
             hits.notify_all()
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.query) + len(entry.text)

@@ -72,10 +72,15 @@ class Report:
     """Hits made of lines."""
     tracked: int = 0
     rejected: int = 0
+    unknown: int = 0
+    """Those of the rejected hits that the server has lost without a word."""
     in_doubt: int = 0
     in_flight: int = 0
     requests: int = 0
     retried: int = 0
+    rejects: int = 0
+    """Lines that were written to `rejects_file`."""
+    rejects_file: str | None = None
     examples: list[Example] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a person should know besides the numbers."""
@@ -155,16 +160,19 @@ class Report:
             if not self._abandoned:
                 self.in_flight -= len(chunk)
 
-    def settle(self, chunk: Sequence[Entry], rejected: int, reason: str = "", refused: Sequence[int] = ()) -> None:
+    def settle(
+        self, chunk: Sequence[Entry], rejected: int, reason: str = "", refused: Sequence[int] = (), *, unknown: int = 0
+    ) -> None:
         """Count the hits of a chunk that the server has recorded but for `rejected` of them.
 
-        `refused` are the places in the chunk of those that it named.
+        `refused` are the places in the chunk of those that it named, `unknown` is how many of them it has lost.
         """
         with self._lock:
             if self._abandoned:
                 return
             self.tracked += len(chunk) - rejected
             self.rejected += rejected
+            self.unknown += unknown
             for source, lines in Counter([entry.source for entry in chunk]).items():
                 self.sources[source].left -= lines
             if rejected and not refused:
@@ -225,6 +233,7 @@ class Report:
                 "in_doubt": self.in_doubt,
             },
             "requests": {"bulk": self.requests, "retried": self.retried},
+            "rejects": {"file": self.rejects_file, "lines": self.rejects, "unknown": self.unknown},
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
         }
@@ -250,7 +259,9 @@ def summary(report: Report) -> list[str]:
     rows += [(count, f"left out: {REASONS[reason]}") for reason, count in report.filtered.most_common()]
     rows += [(report.already, "imported before")] if report.already else []
     rows += [(report.bad, "invalid: cannot be read, or not be used")] if report.bad else []
-    rows += [(report.rejected, "refused by the server")] if report.rejected else []
+    rejected = report.rejected - report.unknown
+    rows += [(rejected, "refused by the server")] if rejected else []
+    rows += [(report.unknown, "lost by the server, which did not say which")] if report.unknown else []
     rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []
     width = max(len(f"{count:,}") for count, _ in rows)
     lines += [f"  {count:{width},}  {what}" for count, what in rows]
@@ -262,5 +273,9 @@ def summary(report: Report) -> list[str]:
     if not report.dry_run:
         fates = f"{report.tracked:,} tracked, {report.rejected:,} rejected, {report.in_doubt:,} in doubt"
         lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")
+    if report.rejects:
+        lines.append(
+            f"{report.rejects:,} lines that were not imported are in {printable(report.rejects_file or '', 300)}"
+        )
     lines += [f"Note: {printable(note, 300)}" for note in report.notes]
     return lines

@@ -36,12 +36,17 @@ class Entry(NamedTuple):
     line: int
     end: int
     """Where its line ends in the source, in decompressed bytes."""
+    begin: int = 0
+    """Where its line begins."""
+    text: str = ""
+    """The line itself, a character a byte, in case the server rejects the hit."""
 
 
 class BadEntry(NamedTuple):
     """A line that is no hit."""
 
     line: int
+    begin: int
     text: str
     reason: str
 
@@ -83,7 +88,7 @@ def without_format(block: Block) -> Batch:
     batch = Batch(block.end, block.lines)
     if block.cut:
         reason = f"longer than {LINE_LIMIT >> 20} MiB"
-        batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
+        batch.bad.append(BadEntry(block.line, block.offset, block.data.decode("latin-1"), reason))
     else:
         batch.filtered["blank"] = block.lines
     return batch
@@ -113,7 +118,7 @@ class Translator:
         source, entries, filtered = self._plan.source, batch.entries, batch.filtered
         hits = batch.hits if self._plan.keep_hits else None
         for number, line in enumerate(lines, block.line):
-            end += len(line) + 1
+            begin, end = end, end + len(line) + 1
             try:
                 record = parse(line)
                 left_out_for = left_out(record)
@@ -121,12 +126,11 @@ class Translator:
                     filtered[left_out_for] += 1
                     continue
                 hit = make_hit(record)
-                entries.append(
-                    new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop))
-                )
+                slot = slots[visitor_key(hit)]
+                entries.append(new_entry((encode(hit), slot, source, number, end if end < stop else stop, begin, line)))
             except (BadLine, InvalidHit) as error:
                 if line.strip("\0\r \t"):
-                    batch.bad.append(BadEntry(number, line, str(error)))
+                    batch.bad.append(BadEntry(number, begin, line, str(error)))
                 else:
                     filtered["blank"] += 1
                 continue

@@ -74,6 +74,11 @@ class Tracker:
     usually: Reply = AS_MATOMO
     most_at_once: int = 0
     script: deque[Reply] = field(default_factory=deque)
+    poison: Callable[[Mapping[str, str]], bool] = lambda _: False
+    """Which hits its database cannot take: their whole bulk fails."""
+    most_bytes: float = float("inf")
+    """Bytes of the largest body that the web server before it lets through."""
+    timezone: str = "UTC"
     pause: Callable[[], float] = lambda: 0.0
     """How long the next answer takes, besides what the script says."""
     closing: threading.Event = field(default_factory=threading.Event)
@@ -116,12 +121,23 @@ class Tracker:
         with self._lock:
             self._now -= 1
             bulk.answered = monotonic()
+            if reply == AS_MATOMO:
+                reply = self._trouble_with(bulk) or reply
             if reply.status == 200 and reply.body is None and not reply.hang_up:
                 bulk.recorded = bulk.token == self.token
                 counts = (len(hits), 0, []) if bulk.recorded else (0, len(hits), list(range(len(hits))))
                 names = ("tracked", "invalid", "invalid_indices")
                 reply = reply._replace(body={"status": "success"} | dict(zip(names, counts, strict=True)))
         return reply
+
+    def _trouble_with(self, bulk: Bulk) -> Reply | None:
+        """Return the answer to a bulk that cannot be taken."""
+        if len(bulk.body) > self.most_bytes:
+            return Reply(413, b"<h1>Request entity too large</h1>")
+        for place, hit in enumerate(bulk.hits):
+            if self.poison(hit):
+                return Reply(500, {"status": "error", "tracked": place, "invalid": 0})
+        return None
 
     def call(self, fields: dict[str, str]) -> Reply:
         """Note a call of the Reporting API and return the answer."""
@@ -131,7 +147,7 @@ class Tracker:
             return self.api
         if fields.get("token_auth") != self.token:
             return Reply(401, {"result": "error", "message": "Unable to authenticate with the provided token."})
-        return Reply(body=[{"idsite": fields.get("idSite"), "main_url": self.site_url, "timezone": "UTC"}])
+        return Reply(body=[{"idsite": fields.get("idSite"), "main_url": self.site_url, "timezone": self.timezone}])
 
 
 class _Server(ThreadingHTTPServer):

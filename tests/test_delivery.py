@@ -6,12 +6,13 @@ import random
 import sys
 import threading
 from collections import Counter
+from math import inf
 from time import monotonic, sleep
 from zlib import crc32
 
 import pytest
 
-from piwik_import import delivery
+from piwik_import import delivery, pace
 from piwik_import.client import Client
 from piwik_import.connection import Connection
 from piwik_import.delivery import Delivery
@@ -28,6 +29,7 @@ INVALID = {"status": "success", "tracked": 0, "invalid": 2, "invalid_indices": [
 def quick(monkeypatch):
     """Do not wait long between tries."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
 
 
 def entries(count, visitors=5, seed=0):
@@ -44,14 +46,15 @@ def entries(count, visitors=5, seed=0):
 class Sending:
     """A delivery under way: `hits` in lanes, a client for them, and the report of both."""
 
-    def __init__(self, hits, url, token, *, lanes=1, chunk_size=2, patience=5.0, timeout=10.0):
+    def __init__(self, hits, url, token, *, lanes=1, chunk_size=2, patience=5.0, timeout=10.0, rejects=None, **policy):
         self.report = Report(sources=[SourceReport("access.log")])
         self.report.add_batch(0, Batch(hits[-1].end, len(hits), hits))
-        self.lanes = Lanes(lanes, chunk_size)
+        self.lanes = Lanes(lanes, chunk_size, policy.get("max_request_bytes", inf))
         self.lanes.put(hits)
         self.lanes.close()
         self.client = Client(Connection(url=url, token=token, request_timeout=timeout), lanes)
-        self.delivery = Delivery(self.lanes, self.client, self.report, Policy(retry_for=patience))
+        wanted = Policy(recorders=lanes, chunk_size=chunk_size, retry_for=patience, **policy)
+        self.delivery = Delivery(self.lanes, self.client, self.report, wanted, rejects=rejects)
 
     @property
     def error(self):
@@ -143,13 +146,14 @@ def test_trouble_that_passes_is_waited_for_and_the_order_is_kept(tracker, delive
     sending = deliver(entries(8))
     assert pages(tracker.recorded) == list(range(1, 9))
     assert pages(tracker.hits) == [1, 2, *[3, 4] * 4, 5, 6, 7, 8]
-    assert (sending.report.tracked, sending.report.retried, sending.report.in_doubt) == (8, 3, 0)
+    assert (sending.report.tracked, sending.report.in_doubt) == (8, 0)
+    assert sending.report.retried == len(tracker.bulks) - 4
     assert sending.report.trouble is None
 
 
 def test_all_lanes_go_on_after_trouble(tracker, deliver):
     tracker.answers()
-    tracker.answers(502, b"", times=16)
+    tracker.answers(502, b"", times=6)
     deliver(entries(100, visitors=40), lanes=8, chunk_size=5)
     assert sorted(pages(tracker.recorded)) == list(range(1, 101))
 
@@ -314,19 +318,21 @@ def test_hits_that_the_server_neither_recorded_nor_named_are_counted_and_not_sen
 
 def test_to_stop_lets_the_requests_in_flight_end_and_sends_nothing_more(tracker):
     tracker.answers()
-    tracker.usually = tracker.usually._replace(delay=0.5)
+    tracker.usually = tracker.usually._replace(delay=0.4)
     sending = Sending(entries(100, visitors=40), tracker.url, tracker.token, lanes=4)
-    tracker.wait_for_bulks(5)
+    tracker.wait_for_bulks(8)
     sending.delivery.stop()
+    sent = len(tracker.bulks)
     report = sending.end()
     assert sending.error is None
-    assert len(tracker.bulks) == 5
-    assert report.tracked == len(tracker.recorded) == 10
-    assert (report.in_doubt, report.left) == (0, 90)
+    assert tracker.most_at_once > 1
+    assert sent <= len(tracker.bulks) <= sent + 4  # some had been let go already
+    assert report.tracked == len(tracker.recorded) == 2 * len(tracker.bulks)
+    assert (report.in_doubt, report.left) == (0, 100 - report.tracked)
 
 
 def test_to_stop_does_not_wait_for_the_next_try(tracker, monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 30.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 30.0)
     tracker.usually = tracker.usually._replace(status=502, body=b"")
     sending = Sending(entries(10), tracker.url, tracker.token, patience=600.0)
     tracker.wait_for_bulks(1)
@@ -339,7 +345,7 @@ def test_to_stop_does_not_wait_for_the_next_try(tracker, monkeypatch):
 
 
 def test_the_report_knows_what_is_in_flight_and_what_it_waits_for(tracker, monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 1.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 1.0)
     tracker.answers(502, b"<h1>Bad gateway</h1>", delay=0.5)
     sending = Sending(entries(2), tracker.url, tracker.token)
     tracker.wait_for_bulks(1)

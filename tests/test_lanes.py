@@ -157,7 +157,7 @@ def test_abandoning_wakes_who_waits():
     batch=st.integers(1, 50),
 )
 def test_whatever_is_put_is_taken_once_and_in_the_order_of_each_slot(slots, count, size, capacity, batch):
-    waiting = Lanes(count, size, capacity)
+    waiting = Lanes(count, size, capacity=capacity)
     hits = entries(*slots)
     with ThreadPoolExecutor(count) as threads:
         chunks = [threads.submit(taken, waiting, lane) for lane in range(count)]

@@ -35,7 +35,7 @@ def batch(source, entries, bad, filtered, already=0, line=1):
         end=100 * (line + lines - 1),
         lines=lines,
         entries=[Entry("url=/", 0, source, line + at, 100 * (line + at)) for at in range(entries)],
-        bad=[BadEntry(line + entries + at, "what?", "no request") for at in range(bad)],
+        bad=[BadEntry(line + entries + at, 0, "what?", "no request") for at in range(bad)],
         filtered=Counter(filtered),
         already=already,
     )
@@ -157,7 +157,7 @@ def test_a_source_without_a_line_is_shown_as_empty():
 
 def test_nothing_in_a_log_can_give_orders_to_a_terminal():
     report = Report(sources=[SourceReport(f"{EVIL}.log", "combined")])
-    report.add_batch(0, Batch(100, 1, bad=[BadEntry(1, EVIL, EVIL)]))
+    report.add_batch(0, Batch(100, 1, bad=[BadEntry(1, 0, EVIL, EVIL)]))
     block = batch(0, 1, 0, {}, line=2)
     report.add_batch(0, block)
     report.settle(block.entries, 1, EVIL, [0])

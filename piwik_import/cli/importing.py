@@ -44,6 +44,7 @@ def import_(
     journal: Path | None,
     no_journal: bool,
     in_doubt: str,
+    rejects: Path | None,
     progress: str,
     summary: str,
     site: int | None,
@@ -86,12 +87,13 @@ def import_(
     settings = Settings(
         logs=logs,
         connection=connection if connection.url else None,
-        policy=taken(Policy, options),
+        policy=replace(taken(Policy, options), resend=in_doubt == "resend"),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,
         journal=journal,
         skip_doubts=in_doubt == "skip",
+        rejects=rejects or (journal.with_suffix(".rejects.ndjson") if journal else None),
         **options,
     )
     with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):

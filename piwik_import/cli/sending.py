@@ -16,15 +16,28 @@ sending = group(
         "recorders",
         type=click.IntRange(1, 64),
         default=4,
-        help="Requests in flight at once.",
+        help="Requests in flight at once, at most: fewer while the server is slow.",
     ),
     option(
         "--recorder-max-payload-size",
         "--chunk-size",
         "chunk_size",
         type=click.IntRange(1, 10_000),
-        default=200,
-        help="Hits in one request.",
+        default=1000,
+        help="Hits in one request, at most: 200 at first, more while the server is quick.",
+    ),
+    option(
+        "--max-request-bytes",
+        type=click.IntRange(1000),
+        default=1_000_000,
+        metavar="BYTES",
+        help="Bytes in one request, at most.",
+    ),
+    option(
+        "--max-rate",
+        type=click.FloatRange(0, min_open=True),
+        metavar="HITS",
+        help="Hits a second, at most, for a server that has other work to do.",
     ),
     option(
         "--request-timeout",
@@ -39,6 +52,19 @@ sending = group(
         default=600,
         metavar="SECONDS",
         help="How long to try again while the server is in trouble.",
+    ),
+    option(
+        "--retry-max-attempts",
+        type=click.IntRange(1),
+        metavar="N",
+        help="How often to try while the server is in trouble.  [default: as often as there is time]",
+    ),
+    option(
+        "--rejects",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where to keep lines and hits that were not imported, for `piwik-import replay`."
+        "  [default: beside the journal]",
     ),
 )
 
@@ -56,7 +82,7 @@ going_on = group(
         "--in-doubt",
         type=click.Choice(["resend", "skip"]),
         default="resend",
-        help="What to do with hits of which a crash left unknown whether they were recorded.",
+        help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
     ),
     option("--journal-name", metavar="NAME", help="Name for what comes on standard input, to go on with it."),
     option(

@@ -1,4 +1,4 @@
-"""The whole path: sources → blocks → batches → lanes → server. The only module that knows all of it.
+"""One run: prepare, read, translate, hand over, wait, record.
 
 First everything is prepared (`jobs`), then the blocks are read, translated and handed over one after another, while
 the lanes' threads send. The server is not even called before there is something to import.
@@ -9,25 +9,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import UTC, tzinfo
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from piwik_import import identity, interrupt, jobs
-from piwik_import.address import base_url, tracker_url
-from piwik_import.connection import Connection
-from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UnavailableError, UnknownFormat, UsageError
-from piwik_import.filters import FilterSettings
-from piwik_import.hits import DOWNLOADS, HitSettings
+from piwik_import.address import tracker_url
+from piwik_import.errors import Interrupted, PiwikImportError, UnavailableError
+from piwik_import.importer.reading import Reading
+from piwik_import.importer.settings import Settings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
-from piwik_import.parsers.definition import Definition
-from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
-from piwik_import.translate import Batch, Plan, Translator, without_format
 
 if TYPE_CHECKING:
     from piwik_import.acknowledged import Acknowledged
@@ -35,38 +31,11 @@ if TYPE_CHECKING:
     from piwik_import.delivery import Delivery
     from piwik_import.journal import Journal
     from piwik_import.lanes import Lanes
+    from piwik_import.rejects import Rejects
     from piwik_import.resume import Resumer
 
 PLACEHOLDER = "http://localhost"
 """Where pages are in a dry run that knows no better: nothing is sent, so nobody is asked."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the user asked for."""
-
-    logs: Sequence[str]
-    format: str | None = None
-    order: str = "time"
-    connection: Connection | None = None
-    """None if nothing is sent."""
-    policy: Policy = field(default_factory=Policy)
-    site: int = 1
-    base_url: str | None = None
-    bots: bool = False
-    static: bool = False
-    errors: bool = False
-    redirects: bool = False
-    downloads: frozenset[str] = DOWNLOADS
-    dry_run: bool = False
-    journal: Path | None = None
-    """Where progress is kept; None if it is not."""
-    destination: str | None = None
-    """What progress is kept for, if that is not the server's address: the sandbox has another port each time."""
-    journal_name: str | None = None
-    from_start: bool = False
-    skip_doubts: bool = False
-    wait: float = 0.0
 
 
 Show = Callable[[], AbstractContextManager[None]]
@@ -93,7 +62,23 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
         if settings.dry_run:
             run.dry(output)
         else:
-            run.deliver(journal)
+            run.deliver(journal, stack.enter_context(_rejects(settings, report)))
+
+
+@contextmanager
+def _rejects(settings: Settings, report: Report) -> Iterator[Rejects]:
+    """Keep what is not imported, and say where."""
+    from piwik_import.rejects import Rejects, check
+
+    if settings.rejects is not None:
+        check(settings.rejects)
+        report.rejects_file = str(settings.rejects)
+    rejects = Rejects(settings.rejects)
+    try:
+        yield rejects
+    finally:
+        rejects.close()
+        report.rejects = rejects.count
 
 
 def _journal(path: Path) -> Journal:
@@ -118,43 +103,42 @@ def _resumer(settings: Settings, journal: Journal, report: Report) -> Resumer:
 
 
 class _Run:
-    """One pass over the sources."""
+    """One run over what there is to do."""
 
     def __init__(self, settings: Settings, todo: Sequence[Job], report: Report, asked: Interrupt) -> None:
         self._settings = settings
         self._jobs = todo
         self._report = report
         self._asked = asked
-        self._base_url = None if settings.base_url is None else base_url(settings.base_url)
-        self._translators: dict[int, Translator] = {}
-        self._damaged: UsageError | None = None
+        self._reading = Reading(settings, todo, report, asked)
 
     def dry(self, output: IO[str] | None) -> None:
         """Read and count, send nothing."""
-        if self._base_url is None:
-            self._base_url = PLACEHOLDER
-            if any(job.needs_base for job in self._jobs):
-                self._report.note(f"page URLs begin with {PLACEHOLDER}: neither the log nor --base-url names the site")
-        for number, block in self._blocks():
-            batch = self._translate(number, block)
+        reading = self._reading
+        if reading.needs_base:
+            self._report.note(f"page URLs begin with {PLACEHOLDER}: neither the log nor --base-url names the site")
+        reading.base_url = reading.base_url or PLACEHOLDER
+        for number, block in reading.blocks():
+            batch = reading.translate(number, block)
             if output is not None:
                 output.writelines(json.dumps(hit) + "\n" for hit in batch.hits)
         self._end(None)
 
-    def deliver(self, journal: Journal | None) -> None:
+    def deliver(self, journal: Journal | None, rejects: Rejects) -> None:
         """Read the sources and send what they hold, if they hold anything."""
         from piwik_import.acknowledged import Acknowledged
         from piwik_import.lanes import Lanes
 
-        lanes = Lanes(self._settings.policy.recorders, self._settings.policy.chunk_size)
+        policy = self._settings.policy
+        lanes = Lanes(policy.recorders, policy.chunk_size, policy.max_request_bytes)
         acknowledged = Acknowledged(journal, [job.stored for job in self._jobs], lanes)
-        blocks = self._blocks()
+        blocks = self._reading.blocks()
         first = next(blocks, None)
         error = None
         if first is not None:
             with self._client() as client:
                 self._find_base(client)
-                error = self._send(chain([first], blocks), client, lanes, acknowledged)
+                error = self._send(chain([first], blocks), client, lanes, acknowledged, rejects)
         self._record(acknowledged, finished=error is None and not self._asked.asked)
         self._end(error)
 
@@ -167,13 +151,13 @@ class _Run:
 
     def _find_base(self, client: Client) -> None:
         """Ask the server where the pages are, if neither the logs nor the user say so."""
-        from piwik_import.delivery import Pauses
+        from piwik_import.pace import Pauses
 
-        pauses = Pauses(self._settings.policy.retry_for)
-        while self._base_url is None and any(job.needs_base for job in self._jobs):
+        pauses = Pauses(self._settings.policy.retry_for, self._settings.policy.retry_max_attempts)
+        while self._reading.needs_base:
             with self._asked.breaks():
                 try:
-                    self._base_url = client.main_url(self._settings.site)
+                    self._reading.base_url = client.main_url(self._settings.site)
                 except UnavailableError as error:
                     if (wait := pauses.next()) is None:
                         raise
@@ -182,16 +166,27 @@ class _Run:
         self._report.troubles.clear()
 
     def _send(
-        self, blocks: Iterator[tuple[int, Block]], client: Client, lanes: Lanes, acknowledged: Acknowledged
+        self,
+        blocks: Iterator[tuple[int, Block]],
+        client: Client,
+        lanes: Lanes,
+        acknowledged: Acknowledged,
+        rejects: Rejects,
     ) -> PiwikImportError | None:
         """Translate all blocks and have them delivered; return why that ended early, if it did."""
+        from piwik_import.days import Days
         from piwik_import.delivery import Delivery
 
-        delivery = Delivery(lanes, client, self._report, self._settings.policy, acknowledged)
+        delivery = Delivery(lanes, client, self._report, self._settings.policy, acknowledged, rejects)
+        days = Days(lambda: self._zone(client, lanes, delivery))
         try:
             for number, block in blocks:
-                batch = self._translate(number, block)
-                lanes.put(batch.entries)
+                batch = self._reading.translate(number, block)
+                rejects.add_bad(self._report.sources[number].name, batch.bad)
+                for entries, first_of_day in days.parts(batch.entries):
+                    lanes.put(entries)
+                    if first_of_day is not None:
+                        lanes.put_alone(first_of_day)
                 mark = None if block.cut else identity.mark(block.end, block.data)
                 acknowledged.read(number, block.end, block.line + block.lines - 1, mark)
                 while not lanes.wait_for_room(0.1) and not self._asked.asked:
@@ -208,6 +203,19 @@ class _Run:
             finally:
                 acknowledged.flush()
         return delivery.error
+
+    def _zone(self, client: Client, lanes: Lanes, delivery: Delivery) -> tzinfo:
+        """Ask the server for the time zone of the site, once it has recorded something: UTC if it does not say."""
+        from piwik_import.days import zone_of
+
+        lanes.urge()
+        while not delivery.is_welcome:
+            if delivery.error is not None or self._asked.asked or delivery.join(0.05):
+                return UTC
+        try:
+            return zone_of(str(client.site(self._settings.site).get("timezone", "")))
+        except PiwikImportError:
+            return UTC
 
     def _wait(self, delivery: Delivery) -> None:
         """Wait for the lanes; if the user has asked to stop, for the requests in flight; if he insists, for nothing."""
@@ -230,85 +238,5 @@ class _Run:
         if error is not None:
             raise error
         self._asked.check()
-        if self._damaged is not None:
-            raise self._damaged
-
-    def _blocks(self) -> Iterator[tuple[int, Block]]:
-        """Yield the blocks of all sources that have something new, each with the number of its source.
-
-        A source that turns out to be damaged does not keep the others from being read.
-        """
-        for number, job in enumerate(self._jobs):
-            if job.nothing_new:
-                continue
-            try:
-                for block in self._blocks_of(job):
-                    yield number, block
-            except SourceError as error:
-                self._report.note(str(error))
-                self._damaged = self._damaged or error
-                job.damaged = True
-            else:
-                if not self._asked.asked:  # else reading was broken off anywhere
-                    self._report.sources[number].unfinished = job.source.unfinished
-
-    def _blocks_of(self, job: Job) -> Iterator[Block]:
-        """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks, begun = job.source.blocks(job.offset, job.line), False
-        while not self._asked.asked:
-            try:
-                with self._asked.breaks():
-                    block = next(blocks, None)
-            except Interrupted:
-                return
-            if block is None:
-                return
-            if job.stored is not None and not self._is_of(job, begun):
-                self._report.note(f"{job.source.name} was rotated before it was read to its end: run again to go on")
-                job.damaged = True
-                return
-            begun = True
-            try:
-                job.recognise(block)
-            except UnknownFormat as error:
-                self._report.note(str(error))
-                self._damaged, job.damaged = self._damaged or error, True
-                return
-            yield block
-
-    def _is_of(self, job: Job, begun: bool) -> bool:
-        """Tell whether what was just read is of the log that the journal means, and not of one that took its name."""
-        from piwik_import.resume import still_lies
-
-        assert job.stored is not None
-        return job.source.is_pipe or still_lies(job.source, job.stored, begun)
-
-    def _translate(self, number: int, block: Block) -> Batch:
-        """Translate a block, drop what is done already, and count it."""
-        job = self._jobs[number]
-        if job.definition is not None and number not in self._translators:
-            self._translators = {number: Translator(self._plan(number, job, job.definition))}
-        batch = self._translators[number](block) if job.definition is not None else without_format(block)
-        if job.done is not None:
-            batch.drop(job.done)
-        self._report.add_batch(number, batch)
-        self._report.sources[number].position = job.source.position
-        return batch
-
-    def _plan(self, number: int, job: Job, known: Definition) -> Plan:
-        """Decide what becomes of the lines of a source, now that there are some."""
-        settings = self._settings
-        self._report.sources[number].format = known.name
-        if job.stored is not None:
-            job.stored.format = known.name
-        if job.note is not None:
-            self._report.note(job.note)
-        return Plan(
-            source=number,
-            definition=known,
-            filters=FilterSettings(
-                settings.bots, settings.static, settings.errors, settings.redirects, self._base_url, settings.downloads
-            ),
-            hits=HitSettings(settings.site, self._base_url, settings.bots, settings.downloads),
-            keep_hits=settings.dry_run,
-        )
+        if self._reading.error is not None:
+            raise self._reading.error

@@ -1,0 +1,41 @@
+"""What the user asked for, in all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from piwik_import.connection import Connection
+from piwik_import.hits import DOWNLOADS
+from piwik_import.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user asked for."""
+
+    logs: Sequence[str]
+    format: str | None = None
+    order: str = "time"
+    connection: Connection | None = None
+    """None if nothing is sent."""
+    policy: Policy = field(default_factory=Policy)
+    site: int = 1
+    base_url: str | None = None
+    bots: bool = False
+    static: bool = False
+    errors: bool = False
+    redirects: bool = False
+    downloads: frozenset[str] = DOWNLOADS
+    rejects: Path | None = None
+    """Where lines and hits are kept that were not imported; None if they are not."""
+    dry_run: bool = False
+    journal: Path | None = None
+    """Where progress is kept; None if it is not."""
+    destination: str | None = None
+    """What progress is kept for, if that is not the server's address: the sandbox has another port each time."""
+    journal_name: str | None = None
+    from_start: bool = False
+    skip_doubts: bool = False
+    wait: float = 0.0
