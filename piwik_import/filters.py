@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from piwik_import.memo import Memo
-from piwik_import.parsers.record import Record, split_port
+from piwik_import.parsers.record import Record, Request, split_port
 
 REASONS = {
     "bot": "requests of bots (--enable-bots brings them in)",
@@ -54,28 +54,44 @@ class Filters:
     def __init__(self, settings: FilterSettings) -> None:
         self._settings = settings
         self._base_host = urlsplit(settings.base_url or "").hostname
-        self._statics: Memo[str, bool] = Memo(
-            lambda path: is_static(path) and extension(path) not in settings.downloads
-        )
-        self._bots: Memo[str, bool] = Memo(is_bot)
+        self._paths: Memo[str, str | None] = Memo(self.of_path)
+        self._agents: Memo[str | None, str | None] = Memo(self.of_agent)
 
     def __call__(self, record: Record) -> str | None:
-        """Return the reason of `REASONS` for which `record` is left out, or None."""
-        request, settings = record.request, self._settings
-        if request.problem is not None:
-            return request.problem
-        if request.authority is not None and self._is_foreign(request.authority, record.host):
+        """Return the reason of `REASONS` for which `record` is left out, or None; the first of the four that follow."""
+        request = record.request
+        return (
+            self.of_target(request, record.host)
+            or self.of_status(record.status)
+            or self._paths[request.path]
+            or self._agents[record.user_agent]
+        )
+
+    def of_target(self, request: Request, host: str | None) -> str | None:
+        """Return the reason that lies in what was asked for, on the host that answered."""
+        if request.authority is not None and self._is_foreign(request.authority, host):
             return "proxy"
-        status = record.status
-        if status is not None and status >= 300:
-            if status >= 400:
-                if not settings.errors:
-                    return "error"
-            elif status != 304 and not settings.redirects:
-                return "redirect"
-        if not settings.static and self._statics[request.path]:
+        return request.problem
+
+    def of_status(self, status: int | None) -> str | None:
+        """Return the reason that lies in the answer."""
+        if status is None or status < 300 or status == 304:
+            return None
+        if status >= 400 and not self._settings.errors:
+            return "error"
+        if status < 400 and not self._settings.redirects:
+            return "redirect"
+        return None
+
+    def of_path(self, path: str) -> str | None:
+        """Return the reason that lies in the kind of file."""
+        if not self._settings.static and is_static(path) and extension(path) not in self._settings.downloads:
             return "static"
-        if not settings.bots and record.user_agent is not None and self._bots[record.user_agent]:
+        return None
+
+    def of_agent(self, agent: str | None) -> str | None:
+        """Return the reason that lies in the client's program."""
+        if not self._settings.bots and agent is not None and is_bot(agent):
             return "bot"
         return None
 

@@ -54,13 +54,14 @@ class HitMaker:
         scheme = (settings.base_url or "http://").partition("://")[0]
         self._bases: Memo[str | None, str] = Memo(lambda host: _base(settings.base_url, scheme, host))
         self._clients: Memo[str | None, Client] = Memo(_client)
-        self._times: Memo[datetime, str] = Memo(lambda time: time.isoformat(" ", "seconds")[:19], limit=RECENT)
-        self._is_file: Memo[str, bool] = Memo(lambda path: extension(path) in settings.downloads or is_static(path))
+        self._times: Memo[datetime, str] = Memo(moment, limit=RECENT)
+        self._downloads = settings.downloads
+        self._is_file: Memo[str, bool] = Memo(self.is_file)
 
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine if the log does not say enough for one."""
         ip, time, request, status, length, referrer, agent, host, user, milliseconds = record
-        url = self._bases[host] + _target(request)  # urljoin would take the path //wp-login.php for a host
+        url = self.url(request, host)
         cip, name = self._clients[ip]
         hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}
         if name is not None:
@@ -83,6 +84,19 @@ class HitMaker:
             hit["bots"] = 1
         hit["queuedtracking"] = 0  # the answer must tell what was recorded, not what was put into a queue
         return hit
+
+    def url(self, request: Request, host: str | None) -> str:
+        """Return the URL of what was requested. Raises BadLine if nothing says where the pages are."""
+        return self._bases[host] + _target(request)  # urljoin would take the path //wp-login.php for a host
+
+    def is_file(self, path: str) -> bool:
+        """Tell whether a path is that of a file, no page."""
+        return extension(path) in self._downloads or is_static(path)
+
+
+def moment(time: datetime) -> str:
+    """Return a time as the server reads it."""
+    return time.isoformat(" ", "seconds")[:19]
 
 
 def visitor_key(hit: Hit) -> str:

@@ -143,13 +143,17 @@ class _Sizes(dict[Value, str]):
         return f"{self._name}={value}" if type(value) is int and value in self._sizes else self._other(value)
 
 
-def _wire(name: str) -> dict[Value, str]:
-    """Return the dict of what values of the parameter `name` look like on the wire, each checked once."""
+def writer(name: str) -> Callable[[Value], str]:
+    """Return the function that writes a value of the parameter `name` as `encode` does: ``name=value``, checked.
+
+    Raises:
+        InvalidHit: there is no such parameter; from the function: the value breaks its rule.
+    """
     row = parameter(name)
     if row is None:
         raise InvalidHit(name, "is no parameter of the Tracking API")
 
-    def wire(value: Value) -> str:
+    def write(value: Value) -> str:
         try:
             text = _text(value)
             accepted = row.kind.accepts(text)
@@ -159,9 +163,15 @@ def _wire(name: str) -> dict[Value, str]:
             raise InvalidHit(name, f"must be {row.rule}")
         return f"{name}={_quoted(text)}"
 
-    if row.kind.sizes is not None:
-        return _Sizes(name, row.kind.sizes, wire)
-    return Memo(wire, limit=RECENT) if name == "cdt" else Memo(wire)
+    return write
+
+
+def _wire(name: str) -> dict[Value, str]:
+    """Return the dict of what values of the parameter `name` look like on the wire, each checked once."""
+    write, row = writer(name), parameter(name)
+    if row is not None and row.kind.sizes is not None:
+        return _Sizes(name, row.kind.sizes, write)
+    return Memo(write, limit=RECENT) if name == "cdt" else Memo(write)
 
 
 def _shape(names: tuple[str, ...]) -> tuple[list[dict[Value, str]], bool]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
+from piwik_import.express import Express, Fate, Pieces, applies
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine, Record
+from piwik_import.parsers.record import BadLine
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode
 
@@ -102,42 +103,64 @@ class Translator:
         self._parse = plan.definition.compile()
         self._left_out = Filters(plan.filters)
         self._make_hit = HitMaker(plan.hits)
-        self._slots: Memo[str, int] = Memo(lambda key: crc32(key.encode("utf-8", "surrogateescape")) % SLOTS)
+        self._slots: Memo[str, int] = Memo(slot_of)
+        self._express = self._short_way()
 
     def __call__(self, block: Block) -> Batch:
-        """Translate one block: the path of every line, in the order of the modules."""
+        """Translate one block: each line by the short way if it has one, else the long way."""
         if block.cut:
             return without_format(block)
         batch = Batch(block.end, block.lines)
-        text, stop, end = block.data.decode("latin-1"), block.end, block.offset
+        text, end = block.data.decode("latin-1"), block.offset
         lines = text.split("\n")
         if not lines[-1]:
             lines.pop()  # what follows the last newline
-        parse = self._parse if "\0" not in text else self._parse_after_nuls
-        left_out, make_hit, slots, new_entry = self._left_out, self._make_hit, self._slots, Entry._make
-        source, entries, filtered = self._plan.source, batch.entries, batch.filtered
-        hits = batch.hits if self._plan.keep_hits else None
+        express, go = self._express if "\0" not in text else no_short_way, self._go
+        source, add, filtered, new = self._plan.source, batch.entries.append, batch.filtered, tuple.__new__
         for number, line in enumerate(lines, block.line):
             begin, end = end, end + len(line) + 1
-            try:
-                record = parse(line)
-                left_out_for = left_out(record)
-                if left_out_for is not None:
-                    filtered[left_out_for] += 1
-                    continue
-                hit = make_hit(record)
-                slot = slots[visitor_key(hit)]
-                entries.append(new_entry((encode(hit), slot, source, number, end if end < stop else stop, begin, line)))
-            except (BadLine, InvalidHit) as error:
-                if line.strip("\0\r \t"):
-                    batch.bad.append(BadEntry(number, begin, line, str(error)))
-                else:
-                    filtered["blank"] += 1
-                continue
-            if hits is not None:
-                hits.append(hit)
+            fate = express(line) or go(line, number, begin, batch)
+            if isinstance(fate, tuple):
+                query, slot = fate
+                add(new(Entry, (query, slot, source, number, end, begin, line)))
+            elif fate is not None:
+                filtered[fate] += 1
+        if end > block.end and batch.entries and batch.entries[-1].end == end:
+            batch.entries[-1] = batch.entries[-1]._replace(end=block.end)  # the last line has no newline
         return batch
 
-    def _parse_after_nuls(self, line: str) -> Record:
-        """As the parser, for a log that was truncated while its writer kept its place: NULs stand before a line."""
-        return self._parse(line.lstrip("\0"))
+    def _go(self, line: str, number: int, begin: int, batch: Batch) -> Fate | None:
+        """Take one line the long way, in the order of the modules; None if it is a bad one."""
+        try:
+            record = self._parse(line.lstrip("\0"))  # NULs: a log truncated while its writer kept its place
+            reason = self._left_out(record)
+            if reason is not None:
+                return reason
+            hit = self._make_hit(record)
+            fate = encode(hit), self._slots[visitor_key(hit)]
+        except (BadLine, InvalidHit) as error:
+            if not line.strip("\0\r \t"):
+                return "blank"
+            batch.bad.append(BadEntry(number, begin, line, str(error)))
+            return None
+        if self._plan.keep_hits:
+            batch.hits.append(hit)
+        return fate
+
+    def _short_way(self) -> Express:
+        plan = self._plan
+        if plan.keep_hits or not applies(plan.definition, plan.filters, plan.hits):
+            return no_short_way
+        try:
+            return Pieces(plan.definition.texts(), self._left_out, self._make_hit, slot_of).compile()
+        except InvalidHit:  # no hit can be right, and the long way says of each why
+            return no_short_way
+
+
+def no_short_way(_line: str) -> None:
+    """Send a line the long way."""
+
+
+def slot_of(key: str) -> int:
+    """Return the slot of a visitor."""
+    return crc32(key.encode("utf-8", "surrogateescape")) % SLOTS

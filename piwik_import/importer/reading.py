@@ -23,6 +23,8 @@ class Reading:
     def __init__(self, settings: Settings, todo: Sequence[Job], report: Report, asked: Interrupt) -> None:
         self.base_url = None if settings.base_url is None else base_url(settings.base_url)
         """Where the pages are of a log that names no host; must be known when the first block is translated."""
+        self.keep_hits = False
+        """Whether batches are to hold the hits as dicts, besides their entries."""
         self.error: UsageError | None = None
         self._settings = settings
         self._jobs = todo
@@ -112,5 +114,5 @@ class Reading:
                 settings.bots, settings.static, settings.errors, settings.redirects, self.base_url, settings.downloads
             ),
             hits=HitSettings(settings.site, self.base_url, settings.bots, settings.downloads),
-            keep_hits=settings.dry_run,
+            keep_hits=self.keep_hits,
         )

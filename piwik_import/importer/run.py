@@ -118,6 +118,7 @@ class _Run:
         if reading.needs_base:
             self._report.note(f"page URLs begin with {PLACEHOLDER}: neither the log nor --base-url names the site")
         reading.base_url = reading.base_url or PLACEHOLDER
+        reading.keep_hits = output is not None
         for number, block in reading.blocks():
             batch = reading.translate(number, block)
             if output is not None:

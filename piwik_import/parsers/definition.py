@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from piwik_import.errors import FormatError
-from piwik_import.parsers.json_lines import compile_json
+from piwik_import.parsers import json_lines
 from piwik_import.parsers.pattern import Pattern, fields_of
-from piwik_import.parsers.record import Parser
+from piwik_import.parsers.record import Parser, Texts
 
 KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "sample": list}
 
@@ -46,10 +46,14 @@ class Definition:
     def compile(self) -> Parser:
         """Return the parser of its lines. Raises FormatError."""
         try:
-            return Pattern(self.pattern).parse if self.pattern is not None else compile_json(self.json)
+            return Pattern(self.pattern).parse if self.pattern is not None else json_lines.compile_json(self.json)
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None
+
+    def texts(self) -> Texts:
+        """Return the parser of most of its lines in two steps; it must compile."""
+        return Pattern(self.pattern).texts() if self.pattern is not None else json_lines.texts(self.json)
 
 
 def folder() -> Path:

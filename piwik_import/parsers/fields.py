@@ -7,7 +7,7 @@ the form says how the text is written: ``time:epoch``, ``generation_time:us``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from piwik_import import clock
 from piwik_import.errors import printable
 from piwik_import.memo import RECENT, Memo
 from piwik_import.parsers import request
-from piwik_import.parsers.record import BadLine, split_port
+from piwik_import.parsers.record import BadLine, Request, split_port
 
 Convert = Callable[[str], Any]
 
@@ -157,13 +157,13 @@ FIELDS: dict[str, Field] = {
     "target": Field("path and query as requested", _always(str)),
     "path": Field("the path alone", _always(str)),
     "query": Field("the query alone, without the question mark", _always(lambda text: text.removeprefix("?"))),
-    "status": Field("status code", _always(_number), pattern=r"\d{1,3}|-"),
-    "length": Field("bytes of the answer", _always(_number), pattern=r"\d++|-"),
+    "status": Field("status code", _always(_number), pattern="[0-9]{1,3}|-"),
+    "length": Field("bytes of the answer", _always(_number), pattern="[0-9]++|-"),
     "referrer": Field("the page that led here", _always(str)),
     "user_agent": Field("the client's program", _always(str)),
     "host": Field("host of the site, with its port or not", _always(host)),
     "user": Field("the user who was logged in", _always(_user)),
-    "generation_time": Field("how long the server took", _milliseconds, "ms", r"[\d.]++|-"),
+    "generation_time": Field("how long the server took", _milliseconds, "ms", "[0-9.]++|-"),
 }
 
 
@@ -181,19 +181,27 @@ class Numbers(dict[str | None, int | None]):
             raise BadLine(f"{self._name}: {error}") from None
 
 
-def converter(name: str, form: str, decode: Callable[[str], str] | None = None) -> dict[str | None, Any]:
-    """Return the dict of text → value for one field, which fills itself; `decode` makes the log's text plain first.
+REQUEST_PARTS = ("method", "target", "path", "query")
+"""Fields that together say what a request line does."""
 
-    Looking a text up raises BadLine where the text is no such value. Raises KeyError for an unknown name or form.
+ABSENT = "-"
+"""What stands for a text that a line lacks."""
+
+USUAL_LENGTH = "(?:0|[1-9][0-9]{0,17}+)(?![0-9])|-"
+"""A length as it is nearly always logged: as it will be sent, and as a server can store it."""
+
+
+def reader(name: str, form: str, decode: Callable[[str], str] | None = None) -> Callable[[str | None], Any]:
+    """Return the function from text to value for one field; `decode` makes the log's text plain first.
+
+    It raises BadLine where the text is no such value. Raises KeyError for an unknown name or form.
     """
     field = FIELDS[name]
     convert = field.reader(form or field.form)
-    if name == "length":
-        return Numbers(name)
     absent: Any = request.from_line("-") if name == "request" else None
 
     def value(text: str | None) -> Any:
-        if text is None or text in ("-", ""):
+        if text is None or text in (ABSENT, ""):
             if name == "time":
                 raise BadLine("the line has no time")
             return absent
@@ -202,4 +210,31 @@ def converter(name: str, form: str, decode: Callable[[str], str] | None = None) 
         except ValueError as error:
             raise BadLine(f"{name}: {error}") from None
 
-    return Memo(value, limit=RECENT) if name == "time" else Memo(value)
+    return value
+
+
+def readers(forms: Mapping[str, str], decode: Callable[[str], str]) -> dict[str, Callable[[Any], Any]]:
+    """Return the reader of each field in `forms`, and that of the request, be it made of its parts."""
+    found: dict[str, Callable[[Any], Any]] = {name: reader(name, form, decode) for name, form in forms.items()}
+    if "request" not in forms:
+        found["request"] = parts_reader(forms, decode)
+    return found
+
+
+def parts_reader(forms: Mapping[str, str], decode: Callable[[str], str]) -> Callable[[Sequence[str | None]], Request]:
+    """As `reader`, for a request that a line gives in parts: it takes the texts of `REQUEST_PARTS`."""
+    parts = [reader(name, forms.get(name, ""), decode) for name in REQUEST_PARTS]
+
+    def read(texts: Sequence[str | None]) -> Request:
+        method, target, path, query = [part(text) for part, text in zip(parts, texts, strict=True)]
+        return request.from_parts(method, target or path, query)
+
+    return read
+
+
+def converter(name: str, form: str, decode: Callable[[str], str] | None = None) -> dict[str | None, Any]:
+    """Return the dict of text → value for one field, which fills itself as `reader` says, and raises as that does."""
+    read = reader(name, form, decode)
+    if name == "length":
+        return Numbers(name)
+    return Memo(read, limit=RECENT) if name == "time" else Memo(read)

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import Any
 
 from piwik_import.parsers import request
-from piwik_import.parsers.fields import FIELDS, converter
-from piwik_import.parsers.record import BadLine, Parser, Record
+from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers
+from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 
 fast_loads: Callable[[str], Any]
 try:
@@ -47,6 +47,34 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
         return Record._make(found)
 
     return parse
+
+
+def texts(keys: Mapping[str, str]) -> Texts:
+    """Return the two steps of the parser that `compile_json` returns, for objects that hold texts and numbers."""
+    forms = {name: key.partition(":")[2] for name, key in keys.items()}
+    wanted = [(name, key.partition(":")[0]) for name, key in keys.items()]
+    is_usual = re.compile(USUAL_LENGTH).fullmatch
+
+    def cut(line: str) -> list[str] | None:
+        try:
+            values = load(line)
+        except BadLine:
+            return None
+        found = []
+        for name, key in wanted:
+            value = values.get(key)
+            if value is None:
+                value = ABSENT
+            elif type(value) is not str:
+                if type(value) is not int and type(value) is not float:
+                    return None
+                value = str(value)
+            if name == "length" and not is_usual(value):
+                return None
+            found.append(value)
+        return found
+
+    return Texts(list(keys), cut, readers(forms, _whole))
 
 
 def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:

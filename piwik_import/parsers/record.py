@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
@@ -77,3 +77,19 @@ Parser = Callable[[str], Record]
 Latin-1 keeps characters and bytes the same, whatever the log holds; a field's text becomes UTF-8 when it is
 taken out. Raises BadLine.
 """
+
+
+class Texts(NamedTuple):
+    """A parser in its two steps: a line is cut into the texts of its fields, and each text is read.
+
+    Only lines as most of them are can be cut; what `cut` and `read` give of them is what the parser gives.
+    """
+
+    names: Sequence[str]
+    """Which fields there are, in the order of the texts."""
+    cut: Callable[[str], Sequence[str] | None]
+    """The texts of a line; None if it is not like most. A field that the line lacks is ``-``, and so is a length that
+    was not logged; any other length is what `str` makes of its number."""
+    read: Mapping[str, Callable[[Any], Any]]
+    """What makes a value of a field's text. Raises BadLine. There is always a ``request``: where the line gives it in
+    parts it is made of a tuple of their texts, in the order of `fields.REQUEST_PARTS`."""
