@@ -245,7 +245,7 @@ class Delivery:
 
     def _wait_at_door(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
         """Close the door for a while. Raises UnavailableError if it is not to be opened again."""
-        wait = self._pace.failed(turn, answer.retry_after)
+        wait = None if answer.lasting else self._pace.failed(turn, answer.retry_after)
         if wait is None:
             raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {part.tries}.")
         self._report.troubles[chunk.lane] = f"{answer.reason}; next try in {wait:.0f} s"

@@ -238,7 +238,7 @@ REFUSALS = {
     "forbidden": {"status": 403, "body": b"<h1>No</h1>"},
     "no bulk requests": {"status": 400, "body": b"<h1>Bad request</h1>"},
     "not found": {"status": 404, "body": b"<h1>Not found</h1>"},
-    "elsewhere": {"status": 301, "headers": {"Location": "https://127.0.0.1/"}, "body": b""},
+    "elsewhere": {"status": 301, "headers": {"Location": "https://localhost/"}, "body": b""},
 }
 
 

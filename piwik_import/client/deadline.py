@@ -1,0 +1,83 @@
+"""The time by which a request must have ended, whatever the server does.
+
+A time-out of the HTTP library is one of each read: a server that sends a byte now and then holds a lane for ever. So
+every socket is wrapped here, and each read and write is given only what is left of the request's own time. Each
+request lives in one thread, which is how a socket knows whose time counts. It costs about a microsecond a request.
+
+How far a request has come is noted on the way: only of what failed before it left is it certain that the server has
+nothing of it.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from time import monotonic
+from typing import Any
+
+CONNECT, TLS, SENT = "connect", "tls", "sent"
+"""How far a request has come: at the socket, at the handshake, or on its way."""
+
+
+class Course(threading.local):
+    """The course of the request that this thread is making."""
+
+    until = 0.0
+    stage = CONNECT
+
+    def begin(self, seconds: float) -> None:
+        """Begin a request that may take so many seconds."""
+        self.until = monotonic() + seconds
+        self.stage = CONNECT
+
+    def left(self, timeout: float | None) -> float:
+        """Return the seconds that may be waited for. Raises TimeoutError if there are none left."""
+        seconds = self.until - monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds if timeout is None else min(seconds, timeout)
+
+
+class Sockets:
+    """What opens sockets for the HTTP library (an httpcore.NetworkBackend), with deadlines."""
+
+    def __init__(self, backend: Any, course: Course) -> None:
+        self._backend = backend
+        self._course = course
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Socket:
+        self._course.stage = CONNECT
+        seconds = self._course.left(timeout)
+        return Socket(self._backend.connect_tcp(host, port, timeout=seconds, **options), self._course)
+
+    def connect_unix_socket(self, path: str, timeout: float | None = None, **options: Any) -> Socket:
+        self._course.stage = CONNECT
+        seconds = self._course.left(timeout)
+        return Socket(self._backend.connect_unix_socket(path, timeout=seconds, **options), self._course)
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
+
+
+class Socket:
+    """A socket (an httpcore.NetworkStream) that keeps to the deadline of the thread that uses it."""
+
+    def __init__(self, stream: Any, course: Course) -> None:
+        self._stream = stream
+        self._course = course
+        self.close = stream.close
+        self.get_extra_info = stream.get_extra_info
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        return self._stream.read(max_bytes, timeout=self._course.left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._course.stage = SENT
+        self._stream.write(buffer, timeout=self._course.left(timeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Socket:
+        self._course.stage = TLS
+        seconds = self._course.left(timeout)
+        return Socket(self._stream.start_tls(ssl_context, server_hostname, timeout=seconds), self._course)

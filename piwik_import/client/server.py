@@ -1,0 +1,186 @@
+"""One server as an import sees it: a tracker that takes hits, and a Reporting API that answers questions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from piwik_import.address import api_url, tracker_url
+from piwik_import.client.answer import Answer, Failed, Recorded
+from piwik_import.client.meaning import document, of_bulk, of_single, shown
+from piwik_import.client.transport import NoReply, Reply, Transport
+from piwik_import.connection import Connection
+from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError, UsageError, printable
+from piwik_import.tracking import bulk_body
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+
+class Client:
+    """The connection to one server, kept alive; safe to use from several threads.
+
+    Args:
+        connections: how many requests there are at once, at most.
+        note: takes what a person should know, such as a redirect that is followed.
+
+    Raises:
+        UsageError: an address cannot be one.
+    """
+
+    def __init__(
+        self, connection: Connection, connections: int = 1, note: Callable[[str], object] = lambda _: None
+    ) -> None:
+        self.url = tracker_url(connection.url, connection.tracker_path)
+        self._connection = connection
+        self._note = note
+        self._transport = Transport(connection, connections)
+        self._type = JSON if connection.bulk else FORM
+        self._tracker = self._place(self.url, "debug=1" if connection.debug else "", self._type)
+        self._api = api_url(connection.url)
+        self._debugged = False
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._transport.close()
+
+    def send(self, queries: Sequence[str]) -> Answer:
+        """Send `queries` (encoded hits, without ``?``) and read the answer: in one request, or each in its own.
+
+        Without bulk requests, what ends them before the last leaves all of them in doubt: send one at a time.
+
+        Source: https://developer.matomo.org/api-reference/tracking-api#bulk-tracking
+        """
+        if self._connection.bulk:
+            return self._send(bulk_body(queries, self._connection.token), len(queries))
+        rejected, reason = [], ""
+        for place, query in enumerate(queries):
+            token = self._connection.token
+            answer = self._send(f"{query}{'' if token is None else '&token_auth=' + quote(token)}".encode("ascii"), 1)
+            if not isinstance(answer, Recorded):
+                return answer if place == 0 else Failed(answer.reason, in_doubt=True)
+            if answer.rejected:
+                rejected.append(place)
+                reason = answer.reason
+        return Recorded(len(rejected), tuple(rejected), reason)
+
+    def _send(self, body: bytes, hits: int) -> Answer:
+        debug = self._connection.debug
+        try:
+            reply = self._transport.send("POST", *self._tracker, body)
+            if 300 <= reply.status < 400 and (secure := self._secured(self._tracker[0], reply)) is not None:
+                self.url, self._tracker = str(secure), (secure, self._transport.headers(secure, self._type))
+                reply = self._transport.send("POST", *self._tracker, body)
+        except NoReply as error:
+            return Failed(error.reason, in_doubt=not error.unsent, unsent=error.unsent, lasting=error.lasting)
+        if debug:
+            self._show(reply)
+        return of_bulk(reply, hits, debug) if self._connection.bulk else of_single(reply, debug)
+
+    def _show(self, reply: Reply) -> None:
+        """Show what the tracker says that it does; of the first request only, for it says a lot."""
+        if not self._debugged:
+            self._debugged = True
+            lines = [printable(line, 1000) for line in reply.text.splitlines() if line.strip()]
+            if document(reply) is not None or reply.body.startswith(b"GIF8") or not lines:
+                lines = [
+                    "nothing of what it does: that needs debug_on_demand = 1 under [Tracker] in its config.ini.php"
+                ]
+            print(
+                f"piwik-import: the tracker says ({reply.status}):", *lines, sep="\n    ", file=sys.stderr, flush=True
+            )
+
+    def main_url(self, site: int) -> str:
+        """Ask the server where `site` is.
+
+        Raises:
+            RefusedError: the token may not know, or there is no such site.
+            UnavailableError: no answer that makes sense.
+        """
+        found = self.site(site).get("main_url")
+        if isinstance(found, str) and found:
+            return found
+        raise self._no_site(site)
+
+    def site(self, site: int) -> dict[str, Any]:
+        """Ask the server what it knows of `site`: ``main_url``, ``timezone``, ``name`` and more.
+
+        Source: https://developer.matomo.org/api-reference/reporting-api, SitesManager.getSiteFromId
+
+        Raises:
+            RefusedError: the token may not know, or there is no such site.
+            UnavailableError: no answer that makes sense.
+        """
+        answer = self.report("SitesManager.getSiteFromId", idSite=site)
+        found = answer[0] if isinstance(answer, list) and answer else answer
+        if isinstance(found, dict) and found:
+            return found
+        raise self._no_site(site)
+
+    def report(self, method: str, **parameters: object) -> Any:
+        """Call a method of the Reporting API, with the token in the body: URLs end up in logs.
+
+        Raises:
+            RefusedError: the API says no.
+            UnavailableError: no answer of a Reporting API.
+        """
+        query = {"module": "API", "method": method, "format": "JSON"} | {k: str(v) for k, v in parameters.items()}
+        url, headers = self._place(self._api, urlencode(query), FORM)
+        body = urlencode({"token_auth": self._connection.token or "anonymous"}).encode()
+        try:
+            reply = self._transport.send("POST", url, headers, body)
+            if 300 <= reply.status < 400 and (secure := self._secured(url, reply)) is not None:
+                self._api = str(secure.copy_with(query=None))
+                reply = self._transport.send("POST", secure, self._transport.headers(secure, FORM), body)
+        except NoReply as error:
+            raise UnavailableError(f"{self._api}: {error.reason}") from None
+        answer = document(reply)
+        if answer is None or reply.status in (408, 425, 429, 503):  # which say nothing of token or site
+            raise self._no_api(reply)
+        if reply.status in (401, 403) or (isinstance(answer, dict) and answer.get("result") == "error"):
+            said = reply.hidden(str(answer.get("message", ""))) if isinstance(answer, dict) else ""
+            raise RefusedError(
+                f"{self._api} refuses {method}: {printable(said).rstrip('.') or reply.status}."
+                " Check --token-auth and --idsite."
+            )
+        return answer
+
+    def look(self) -> Reply:
+        """Open the tracker's page as a browser does, which records nothing, and needs no token. Raises NoReply."""
+        url, headers = self._place(self.url, "", "text/html")
+        return self._transport.send("GET", url, headers, certificate=True)
+
+    def _place(self, url: str, query: str, content_type: str) -> tuple[httpx.URL, httpx.Headers]:
+        """Return an address made once, with the headers for it, so that each request need not."""
+        whole = "&".join(filter(None, (query, self._connection.suffix)))
+        try:
+            made = httpx.URL(f"{url}?{whole}" if whole else url)
+        except httpx.InvalidURL as error:
+            raise UsageError(f"--url {printable(url)}: {error}") from None
+        return made, self._transport.headers(made, content_type)
+
+    def _secured(self, url: httpx.URL, reply: Reply) -> httpx.URL | None:
+        """Return where a redirect goes that only asks for https; any other would take the token somewhere else."""
+        try:
+            target = url.join(reply.headers.get("Location", ""))
+        except httpx.InvalidURL:
+            return None
+        if (url.scheme, target.scheme, target.host) != ("http", "https", url.host):
+            return None
+        self._note(f"{url.copy_with(query=None)} redirects to https, which is followed: better give that as --url")
+        return target.copy_with(query=url.query or None)
+
+    def _no_site(self, site: int) -> RefusedError:
+        return RefusedError(
+            f"{self._api}: there is no site {site}, or the token may not see it. Check --idsite and --token-auth."
+        )
+
+    def _no_api(self, reply: Reply) -> PiwikImportError:
+        error = UnavailableError if reply.status >= 500 or reply.status in (200, 408, 425, 429) else RefusedError
+        return error(f"{self._api}: {shown(reply)} is no answer of the Reporting API. Check --url, or say --base-url.")
