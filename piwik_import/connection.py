@@ -48,4 +48,5 @@ class Connection:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, not even if the server says it."""
-        return tuple(secret for secret in (self.token, self.auth_password) if secret)
+        headers = [text for name, text in self.headers.items() if name.lower() in ("authorization", "cookie")]
+        return tuple(secret for secret in (self.token, self.auth_password, *headers) if secret)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from piwik_import.journal import Stored
     from piwik_import.resume import Resumed
 
+LARGE = 10 * 1024 * 1024
+"""Bytes on disk of a log for which it is worth to try the server first."""
+
 LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -62,6 +65,11 @@ class Job:
     def needs_base(self) -> bool:
         """Whether its lines do not all say where the pages are, as far as they have been looked at."""
         return self.definition is None or self.lacks_host
+
+    @property
+    def is_large_and_new(self) -> bool:
+        """Whether there is much to import of it, and nothing was imported yet."""
+        return not self.nothing_new and self.offset == 0 and (self.source.size or 0) >= LARGE
 
     def recognise(self, block: Block) -> None:
         """Find the format by lines that have come only now, if it is not known. Raises UnknownFormat."""

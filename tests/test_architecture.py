@@ -47,12 +47,15 @@ MAY_IMPORT = {
     "resume": "errors source report identity journal rotation",
     "jobs": "errors source parsers journal resume",
     "delivery": "errors translate lanes policy pace chunk rejects client report acknowledged",
+    "check": "errors connection address client",
+    "credentials": "errors",
     "interrupt": "errors",
     "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
-    " journal acknowledged resume jobs pace days rejects delivery interrupt",
+    " journal acknowledged resume jobs pace days rejects delivery check interrupt",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address connection policy source parsers hits report journal ledger importer progress sandbox",
+    "cli": "errors address connection policy source parsers hits report journal ledger check credentials importer"
+    " progress sandbox",
     "__main__": "cli",
 }
 

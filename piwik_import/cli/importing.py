@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from piwik_import.address import tracker_url
 from piwik_import.cli.options import Command, taken
 from piwik_import.cli.reading import reading, selection
 from piwik_import.cli.sending import going_on, sending
-from piwik_import.cli.server import server
+from piwik_import.cli.server import connecting, connection, server, tracking, unconnected
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
 from piwik_import.errors import PiwikImportError, UsageError
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 @click.command("import", cls=Command)
 @click.argument("logs", metavar="LOG...", nargs=-1)
 @server
+@connecting
+@tracking
 @reading
 @selection
 @sending
@@ -50,6 +51,7 @@ def import_(
     site: int | None,
     download_extensions: str | None,
     add_download_extensions: str | None,
+    no_check: bool,
     **options: Any,
 ) -> None:
     """Import LOGs: files, folders, patterns, or - for standard input."""
@@ -68,10 +70,13 @@ def import_(
         raise UsageError("--db is the file of the --sandbox; add --sandbox, or leave it out.")
     if dry_run and sandbox:
         raise UsageError("--dry-run sends nothing and --sandbox is there to receive: choose one.")
-    if not (dry_run or sandbox):
-        _require(url=options["url"], token=options["token"], idsite=site)
-        tracker_url(options["url"])
-    connection = taken(Connection, options)
+    trial = dry_run or sandbox
+    way = unconnected(options) if trial else connection(options)
+    if site is None and not trial:
+        raise UsageError("Missing --idsite: the number of the site on the server (or PIWIK_SITE).")
+    policy = taken(Policy, options)
+    if not way.bulk:  # so that every single hit is acknowledged before the next is sent
+        policy = replace(policy, chunk_size=1)
     downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
     downloads |= _extensions(add_download_extensions or "")
     if no_journal or dry_run or (sandbox and db is None):
@@ -86,8 +91,9 @@ def import_(
             )
     settings = Settings(
         logs=logs,
-        connection=connection if connection.url else None,
-        policy=replace(taken(Policy, options), resend=in_doubt == "resend"),
+        connection=None if dry_run else way,
+        check=not no_check,
+        policy=replace(policy, resend=in_doubt == "resend"),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,
@@ -99,18 +105,6 @@ def import_(
     with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):
         code = _run(settings, output, progress, summary, after)
     sys.exit(code)
-
-
-def _require(**settings: object) -> None:
-    """Raise UsageError for the first setting that is missing."""
-    hints = {
-        "url": "Missing --url: the address of the server (or PIWIK_URL). To try without one: --sandbox or --dry-run.",
-        "token": "Missing the API token: set PIWIK_TOKEN, or give --token-auth.",
-        "idsite": "Missing --idsite: the number of the site on the server (or PIWIK_SITE).",
-    }
-    for name, value in settings.items():
-        if value is None:
-            raise UsageError(hints[name])
 
 
 def _extensions(text: str) -> frozenset[str]:
@@ -129,10 +123,12 @@ def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Cal
 
     token = "sandbox"
     sites = {settings.site: settings.base_url or "http://localhost"}
+    way = settings.connection or Connection(url="")
     with Sandbox(token=token, sites=sites, db=db or ":memory:") as tracker:
         destination = f"sandbox {os.stat(db).st_ino}" if db else None  # another file is another tracker
-        there = replace(settings, connection=Connection(url=tracker.url, token=token), destination=destination)
-        yield there, lambda: str(tracker.report())
+        # What is said of the way to another server does not count: only how hits are put.
+        way = Connection(url=tracker.url, token=token, bulk=way.bulk, suffix=way.suffix, debug=way.debug)
+        yield replace(settings, connection=way, destination=destination), lambda: str(tracker.report())
 
 
 def _run(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:

@@ -8,6 +8,7 @@ import sys
 import click
 
 from piwik_import import __version__
+from piwik_import.cli.checking import check
 from piwik_import.cli.commands import formats, journal, sandbox
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for command in (import_, formats, journal, sandbox):
+for command in (import_, check, formats, journal, sandbox):
     cli.add_command(command)
 
 

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 
+INSTALL = "piwik_import.install"
+"""Where a context keeps the config.ini.php that --config named."""
+
+SECRETS = frozenset({"token", "auth_password", "proxy", "headers"})
+"""Options whose values not everybody should be able to read."""
+
 PREFIX = "PIWIK_IMPORT_"
 
 
@@ -91,9 +97,11 @@ def taken(kind: type[T], options: dict[str, Any]) -> T:
 
 
 def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Take the keys of a TOML file as defaults. They are the options' names."""
+    """Take the keys of a TOML file as defaults: the options' names. A config.ini.php is for the token alone."""
     places = [Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "piwik-import" / "config.toml"]
     places.append(Path("/etc/piwik-import.toml"))
+    if path is not None and path.name.endswith(".php"):
+        ctx.meta[INSTALL], path = path, None
     path = path or next((place for place in places if place.is_file()), None)
     if path is None:
         return None
@@ -101,22 +109,44 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {printable(str(path))}: {error}") from None
-    names = {
-        name.lstrip("-").replace("-", "_"): parameter.name
-        for parameter in ctx.command.params
-        if isinstance(parameter, click.Option)
-        for name in parameter.opts
-        if parameter.name != "config"
-    }
-    defaults = {}
+    names = _names(ctx.command)
+    above = ctx.parent.command if ctx.parent else None
+    others = _names(*above.commands.values()) if isinstance(above, click.Group) else {}
+    defaults: dict[str, Any] = {}
     for key, value in table.items():
         known = names.get(key.replace("-", "_"))
-        if known is None:
+        if known is None and key.replace("-", "_") in others:
+            continue  # one file serves all commands
+        if known is None or known.name is None:
             raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
-        if isinstance(value, list):
-            value = ",".join(map(str, value))
         if isinstance(value, dict):
             raise UsageError(f"{printable(str(path))}: {printable(key)} is an option, not a table")
-        defaults[known] = value if isinstance(value, bool) else str(value)  # and click reads it as an argument
+        if known.multiple:
+            value = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+        elif isinstance(value, list):
+            value = ",".join(map(str, value))
+        # A text is read by click as an argument is.
+        defaults[known.name] = value if isinstance(value, bool | list) else str(value)
+    if defaults.keys() & SECRETS:
+        warn_if_public(path)
     ctx.default_map = defaults
     return path
+
+
+def warn_if_public(path: Path) -> None:
+    """Warn of a file with a secret in it that everybody may read."""
+    if path.stat().st_mode & 0o004:
+        click.echo(
+            f"piwik-import: {printable(str(path))} holds a secret, and everybody may read it: chmod 600 it", err=True
+        )
+
+
+def _names(*commands: click.Command) -> dict[str, click.Option]:
+    """Return the options of commands by the names that a file calls them."""
+    return {
+        name.lstrip("-").replace("-", "_"): parameter
+        for command in commands
+        for parameter in command.params
+        if isinstance(parameter, click.Option) and parameter.name != "config"
+        for name in parameter.opts
+    }

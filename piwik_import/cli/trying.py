@@ -8,6 +8,17 @@ import click
 
 from piwik_import.cli.options import group, option, read_config
 
+config = option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=read_config,
+    metavar="FILE",
+    help="TOML file of options, or the config.ini.php of an install on this machine, for its token."
+    "  [default: ~/.config/piwik-import/config.toml, else /etc/piwik-import.toml]",
+)
+
 trying = group(
     "Trying out",
     option("--dry-run", is_flag=True, help="Read and count, but send nothing."),
@@ -34,13 +45,5 @@ messages = group(
         default="text",
         help="The summary on stdout at the end.",
     ),
-    option(
-        "--config",
-        type=click.Path(path_type=Path),
-        is_eager=True,
-        expose_value=False,
-        callback=read_config,
-        metavar="FILE",
-        help="TOML file of options.  [default: ~/.config/piwik-import/config.toml, else /etc/piwik-import.toml]",
-    ),
+    config,
 )

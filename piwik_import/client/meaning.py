@@ -26,8 +26,8 @@ ADVICE = {
     "SSL certificate error": "the server does not accept our certificate: check --client-cert",
     "This resource is part of (Matomo|Piwik)|free/libre web analytics": "the hits were lost on the way: a redirect or a"
     " proxy may drop the body of requests",
-    "DEBUG: |Debug enabled": "the tracker prints what it does in place of its counts: switch debug off under [Tracker] in"
-    " its config.ini.php",
+    "DEBUG: |Debug enabled": "the tracker prints what it does in place of its counts: switch debug off under [Tracker]"
+    " in its config.ini.php",
 }
 """What some pages say, as regular expressions, and what is to be done then."""
 

@@ -94,7 +94,7 @@ class Transport:
             pool.close()
 
     def headers(self, url: httpx.URL, content_type: str) -> httpx.Headers:
-        """Return the headers of requests for `url`: made once, they save a third of a request's time."""
+        """Return the headers of requests for `url`."""
         return httpx.Headers({"Host": url.netloc.decode("ascii"), "Content-Type": content_type} | self._headers)
 
     def send(
@@ -128,7 +128,7 @@ class Transport:
 
     def _pool(self, url: httpx.URL) -> httpx.HTTPTransport:
         said = self._connection
-        proxy = said.proxy or (None if said.unix_socket else _proxy_of_environment(url))
+        proxy = proxy_for(said, url)
         try:
             way = None if proxy is None else httpx.URL(proxy)
             secure = url.scheme == "https" or (way is not None and way.scheme == "https")
@@ -162,8 +162,10 @@ def _certificate(response: httpx.Response) -> Mapping[str, Any] | None:
     return socket.getpeercert() or {} if isinstance(socket, ssl.SSLObject | ssl.SSLSocket) else None
 
 
-def _proxy_of_environment(url: httpx.URL) -> str | None:
-    """Return the proxy that the environment names; none stands between this machine and itself."""
+def proxy_for(connection: Connection, url: httpx.URL) -> str | None:
+    """Return the proxy on the way to `url`. None of the environment stands between this machine and itself."""
+    if connection.proxy is not None or connection.unix_socket is not None:
+        return connection.proxy
     proxies = getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if proxy is None or is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):

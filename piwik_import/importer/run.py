@@ -128,6 +128,7 @@ class _Run:
     def deliver(self, journal: Journal | None, rejects: Rejects) -> None:
         """Read the sources and send what they hold, if they hold anything."""
         from piwik_import.acknowledged import Acknowledged
+        from piwik_import.check import trial
         from piwik_import.lanes import Lanes
 
         policy = self._settings.policy
@@ -138,6 +139,8 @@ class _Run:
         error = None
         if first is not None:
             with self._client() as client:
+                if self._settings.check and any(job.is_large_and_new for job in self._jobs):
+                    trial(client, self._settings.site)
                 self._find_base(client)
                 error = self._send(chain([first], blocks), client, lanes, acknowledged, rejects)
         self._record(acknowledged, finished=error is None and not self._asked.asked)
@@ -148,7 +151,7 @@ class _Run:
 
         settings = self._settings
         assert settings.connection is not None
-        return Client(settings.connection, settings.policy.recorders)
+        return Client(settings.connection, settings.policy.recorders, self._report.note)
 
     def _find_base(self, client: Client) -> None:
         """Ask the server where the pages are, if neither the logs nor the user say so."""

@@ -21,6 +21,8 @@ class Settings:
     connection: Connection | None = None
     """None if nothing is sent."""
     policy: Policy = field(default_factory=Policy)
+    check: bool = True
+    """Whether the server is tried before the first import of a large log."""
     site: int = 1
     base_url: str | None = None
     bots: bool = False

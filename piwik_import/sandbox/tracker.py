@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 from piwik_import.memo import Memo
 from piwik_import.parameters import fault
+from piwik_import.sandbox import reporting
 from piwik_import.sandbox.store import Report, Row, Store
 from piwik_import.tracking import decode
 
-VERSION = "5.2.0"
 HOUR = 3600
 WITHOUT_TOKEN = 4 * HOUR  # how far back cdt may reach
 YEARS_20 = 20 * 365 * 24 * HOUR
@@ -172,11 +172,8 @@ class Tracker:
         return NO_IMAGE if hit.get("send_image") == "0" else GIF
 
     def _api(self, query: Parameters, fields: Parameters, address: str) -> Answer:
-        if not self._role(fields.get("token_auth"), address):
-            return _json(401, _error("Unable to authenticate: the token is wrong, or not sent as a POST field."))
-        asked = {**query, **fields}
-        method = API.get(asked.get("method", "")) if asked.get("module") == "API" else None
-        return _json(200, method(self._sites, asked) if method else _error("There is no such method here."))
+        role = self._role(fields.get("token_auth"), address)
+        return _json(*reporting.answer({**query, **fields}, role, self._sites))
 
     def _role(self, token: object, address: str) -> str:
         """Return whose `token` it is; "" if nobody's, which is a failed login, or if there is none."""
@@ -287,34 +284,3 @@ def _fingerprint(visitor: tuple[str, str]) -> str:
 
 def _cut(text: str) -> str:
     return text[:CUT].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _error(message: str) -> dict[str, object]:
-    return {"result": "error", "message": message}
-
-
-def _site(sites: Mapping[int, str], asked: Parameters) -> object:
-    site = _id(asked.get("idSite"))
-    if site not in sites:
-        return _error(f"An unexpected website was found in the request: website id was set to '{site}'.")
-    return {"idsite": site, "name": f"Site {site}", "main_url": sites[site], "timezone": "UTC", "currency": "USD"}
-
-
-def _sites_at(sites: Mapping[int, str], asked: Parameters) -> object:
-    def bare(url: str) -> str:
-        return re.sub(r"^(https?://)?(www\.)?", "", url.lower()).rstrip("/")
-
-    return [{"idsite": site} for site, url in sites.items() if bare(url) == bare(asked.get("url", ""))]
-
-
-def _version(*_: object) -> object:
-    return {"value": VERSION}
-
-
-API: Mapping[str, Callable[[Mapping[int, str], Parameters], object]] = {
-    "SitesManager.getSiteFromId": _site,
-    "SitesManager.getSitesIdFromSiteUrl": _sites_at,
-    "API.getMatomoVersion": _version,
-    "API.getPiwikVersion": _version,
-}
-"""Methods of the Reporting API; what they return is the JSON."""
