@@ -7,6 +7,7 @@ import json
 import os
 import random
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -41,6 +43,7 @@ class Reply(NamedTuple):
 
 
 AS_MATOMO = Reply()
+PAGE = Reply(body=b"This resource is part of Matomo.")
 
 
 @dataclass
@@ -71,6 +74,8 @@ class Tracker:
     targets: list[str] = field(default_factory=list)
     """The request line's target of every request."""
     api: Reply = AS_MATOMO
+    page: Reply = PAGE
+    """What a browser is shown."""
     usually: Reply = AS_MATOMO
     most_at_once: int = 0
     script: deque[Reply] = field(default_factory=deque)
@@ -166,6 +171,10 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     timeout = 30
 
+    def do_GET(self) -> None:
+        self.server.tracker.targets.append(self.path)
+        self.answer(self.server.tracker.page)
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         tracker = self.server.tracker
@@ -175,6 +184,9 @@ class _Handler(BaseHTTPRequestHandler):
             reply = tracker.call(dict(parse_qsl(query)) | dict(parse_qsl(body.decode())))
         else:
             reply = tracker.take(self.path, dict(self.headers), body)
+        self.answer(reply)
+
+    def answer(self, reply: Reply) -> None:
         if reply.hang_up:
             self.close_connection = True
             return
@@ -193,11 +205,27 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _UnixHandler(_Handler):
+    disable_nagle_algorithm = False  # it is TCP's
+
+
+class _UnixServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        TCPServer.server_bind(self)  # HTTPServer's would look for a port
+
+
 @contextmanager
-def tracking():
-    """Serve a `Tracker` until the end of the block."""
-    with _Server(("127.0.0.1", 0), _Handler) as server:
-        server.tracker = tracker = Tracker(f"http://127.0.0.1:{server.server_address[1]}/")
+def tracking(tls: ssl.SSLContext | None = None, path: Path | None = None):
+    """Serve a `Tracker` until the end of the block: on a port, with TLS or without, or on a socket at `path`."""
+    with _Server(("127.0.0.1", 0), _Handler) if path is None else _UnixServer(str(path), _UnixHandler) as server:
+        url = "http://stats.example.org/"
+        if path is None:
+            url = f"{'https' if tls else 'http'}://localhost:{server.server_address[1]}/"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        server.tracker = tracker = Tracker(url.replace("http://localhost", "http://127.0.0.1"))
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

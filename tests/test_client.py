@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from piwik_import.address import tracker_url
+from piwik_import.address import api_url, tracker_url
 from piwik_import.client import Client, Failed, Recorded, Refused, TooLarge
 from piwik_import.connection import Connection
 from piwik_import.errors import RefusedError, UnavailableError, UsageError
@@ -88,32 +89,153 @@ def test_an_answer_means(tracker, status, body, meaning):
         assert tracker.token not in answer.reason
 
 
+ADVICE = {
+    "statistics": (200, counts(tracked=0, invalid=0), "record_statistics"),
+    "no such place": (404, PAGE, "--tracker-endpoint-path"),
+    "a password is wanted": (401, PAGE, "--auth-user"),
+    "forbidden": (403, PAGE, "token"),
+    "a proxy wants a password": (407, PAGE, "--proxy"),
+    "no bulk requests": (400, PAGE, "BulkTracking"),
+    "https at this port": (400, b"<h1>The plain HTTP request was sent to HTTPS port</h1>", "https://"),
+    "a certificate is wanted": (400, b"<h1>No required SSL certificate was sent</h1>", "--client-cert"),
+    "a lost body": (200, b"This resource is part of Matomo. Keep full control of your data", "redirect"),
+    "debug": (200, b"DEBUG: Debug enabled - Input parameters: array ()", "switch debug off"),
+    "a portal": (200, PAGE, "200 text/html: <!DOCTYPE html>"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "word"), ADVICE.values(), ids=ADVICE)
+def test_a_reason_says_what_to_do(tracker, status, body, word):
+    tracker.answers(status, body)
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
+        assert word in client.send(QUERIES).reason
+
+
+def test_a_page_that_repeats_the_request_does_not_make_us_show_the_token(tracker):
+    for length in range(60, 100):
+        tracker.answers(502, b"x" * length + tracker.token.encode())
+    tracker.answers(301, b"", headers={"Location": f"http://elsewhere.invalid/?token_auth={tracker.token}"})
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
+        reasons = [client.send(QUERIES).reason for _ in range(41)]
+    assert not any(tracker.token[:4] in reason for reason in reasons)
+
+
+SINGLES = [
+    ("an image", 200, b"GIF89a...", Recorded()),
+    ("nothing", 204, None, Recorded()),
+    ("an empty 200", 200, b"", Recorded()),
+    ("a bad hit", 400, b"<p>Bad request</p>", Recorded(3, (0, 1, 2))),
+    ("a page", 200, PAGE, lost(200)),
+    ("PHP is away", 502, PAGE, lost(502)),
+    ("maintenance", 503, PAGE, Failed("", in_doubt=False, status=503)),
+    ("too large", 413, PAGE, TooLarge("")),
+    ("forbidden", 403, PAGE, Refused("")),
+    ("elsewhere", 301, PAGE, Refused("")),
+    ("a portal's 400", 400, b"No required SSL certificate was sent", Refused("")),
+]
+
+
+@pytest.fixture
+def singles():
+    """A server that takes hits one by one, by script; and the forms that it was sent."""
+    forms, script = [], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            status, body = script.pop(0) if len(script) > 1 else script[0]
+            self.send_response(status)
+            if body is not None:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", forms, script
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("status", "body", "meaning"), [pytest.param(*row, id=name) for name, *row in SINGLES])
+def test_the_answer_to_a_hit_of_its_own_means(singles, status, body, meaning):
+    url, forms, script = singles
+    script.append((status, body))
+    with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
+        answer = client.send(QUERIES)
+    facts = {name: getattr(answer, name) for name in answer.__slots__ if name != "reason"}
+    assert type(answer) is type(meaning)
+    assert facts == {name: getattr(meaning, name) for name in facts}
+    assert len(forms) == (3 if isinstance(answer, Recorded) else 1)
+
+
+def test_without_bulk_requests_each_hit_goes_in_its_own_with_the_token_in_the_body(singles):
+    url, forms, script = singles
+    script.append((204, None))
+    with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
+        assert client.send(QUERIES) == Recorded()
+    assert forms == [f"{query}&token_auth={TOKEN}" for query in QUERIES]
+
+
+def test_without_bulk_requests_what_fails_after_others_were_recorded_leaves_them_in_doubt(singles):
+    url, forms, script = singles
+    script += [(204, None), (503, b"")]
+    with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
+        answer = client.send(QUERIES)
+    assert isinstance(answer, Failed)
+    assert answer.in_doubt
+    assert len(forms) == 2
+
+
+def test_what_the_tracker_says_that_it_does_is_shown_once_and_escaped(tracker, capsys):
+    debug = f"DEBUG: token {tracker.token}\n\x1b[2JDEBUG: done\n".encode()
+    tracker.answers(200, debug + json.dumps(counts(tracked=3, invalid=0)).encode(), times=2)
+    with Client(Connection(url=tracker.url, token=tracker.token, debug=True, suffix="a=1")) as client:
+        answers = [client.send(QUERIES) for _ in range(2)]
+    assert answers == [Recorded()] * 2
+    shown = capsys.readouterr().err
+    assert shown.count("DEBUG: done") == 1
+    assert "\x1b" not in shown
+    assert tracker.token not in shown
+    assert tracker.targets == ["/piwik.php?debug=1&a=1"] * 2
+
+
+def test_a_tracker_that_tells_what_it_does_but_not_what_it_recorded_leaves_that_in_doubt(tracker):
+    tracker.answers(200, b"DEBUG: Visit is known\nDEBUG: done")
+    with Client(Connection(url=tracker.url, token=tracker.token, debug=True)) as client:
+        answer = client.send(QUERIES)
+    assert isinstance(answer, Refused)
+    assert answer.in_doubt
+    assert "--debug-tracker" in answer.reason
+
+
+def test_a_tracker_that_tells_nothing_of_what_it_does_is_said_to(tracker, capsys):
+    with Client(Connection(url=tracker.url, token=tracker.token, debug=True)) as client:
+        client.send(QUERIES)
+    assert "debug_on_demand" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("7", 7.0), ("0", 0.0), ("soon", None), ("-3", None), ("1e9", None)], ids=str
+    ("value", "seconds"),
+    [
+        ("7", 7.0),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", 0.0),
+        ("Thu, 99 Jan 2026 00:00:00 GMT", None),
+        ("0", 0.0),
+        ("soon", None),
+        ("-3", None),
+        ("1e9", None),
+    ],
+    ids=str,
 )
 def test_the_seconds_that_the_server_asks_for_are_read(tracker, value, seconds):
     tracker.answers(429, b"slow down", headers={"Retry-After": value})
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         assert client.send(QUERIES).retry_after == seconds
-
-
-def test_a_redirect_is_not_followed_for_the_token_would_go_there_too(tracker):
-    tracker.answers(302, b"", headers={"Location": "http://127.0.0.1:1/"})
-    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        answer = client.send(QUERIES)
-    assert isinstance(answer, Refused)
-    assert "http://127.0.0.1:1/" in answer.reason
-    assert "--url" in answer.reason
-    assert len(tracker.bulks) == 1
-
-
-def test_an_answer_may_be_packed(tracker):
-    body = gzip.compress(json.dumps(counts(tracked=3, invalid=0)).encode())
-    tracker.answers(200, body, headers={"Content-Encoding": "gzip"})
-    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        answer = client.send(QUERIES)
-    assert isinstance(answer, Recorded)
-    assert answer.rejected == 0
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n"
@@ -189,6 +311,19 @@ URLS = [
 @pytest.mark.parametrize(("written", "meant"), URLS, ids=[written for written, _ in URLS])
 def test_an_address_is_made_whole(written, meant):
     assert tracker_url(written) == meant
+
+
+PATHS = [
+    ("https://example.org/piwik", "/track", "https://example.org/piwik/track", "https://example.org/piwik/index.php"),
+    ("https://example.org/", "js/tracker.php", "https://example.org/js/tracker.php", "https://example.org/index.php"),
+    ("https://example.org/a/matomo.php", "/b", "https://example.org/a/matomo.php", "https://example.org/a/index.php"),
+]
+
+
+@pytest.mark.parametrize(("written", "path", "tracker", "api"), PATHS)
+def test_a_tracker_may_be_elsewhere_than_the_reporting_api(written, path, tracker, api):
+    assert tracker_url(written, path) == tracker
+    assert api_url(written) == api
 
 
 NO_URLS = [

@@ -134,9 +134,10 @@ def _counted(answer: dict[str, Any], sent: int) -> Answer:
         tuple(place for place in named if type(place) is int and 0 <= place < sent) if isinstance(named, list) else ()
     )
     unknown = sent - tracked - invalid
+    reason = ""
     if unknown:
         reason = f"{unknown} of them it neither recorded nor named"
-    else:
+    elif invalid:
         reason = "it is invalid" if places else "it calls them invalid"
     return Recorded(invalid, places if len(places) == invalid else (), reason, unknown)
 
