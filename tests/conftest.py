@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import pytest
+import trustme
 
 import piwik_import
 
@@ -74,6 +75,8 @@ class Tracker:
     targets: list[str] = field(default_factory=list)
     """The request line's target of every request."""
     api: Reply = AS_MATOMO
+    methods: dict[str, Reply] = field(default_factory=dict)
+    """What calls of some methods are answered, whatever `api` says."""
     page: Reply = PAGE
     """What a browser is shown."""
     usually: Reply = AS_MATOMO
@@ -147,6 +150,8 @@ class Tracker:
     def call(self, fields: dict[str, str]) -> Reply:
         """Note a call of the Reporting API and return the answer."""
         self.calls.append(fields)
+        if fields.get("method") in self.methods:
+            return self.methods[fields["method"]]
         self.closing.wait(self.api.delay)
         if self.api.body is not None or self.api.status != 200 or self.api.hang_up:
             return self.api
@@ -172,7 +177,6 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
-        self.server.tracker.targets.append(self.path)
         self.answer(self.server.tracker.page)
 
     def do_POST(self) -> None:
@@ -203,6 +207,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+
+def server_context(authority: trustme.CA, host: str = "localhost", **options: Any) -> ssl.SSLContext:
+    """Return what a server needs to speak TLS as `host`, with a certificate of `authority`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(host, **options).configure_cert(context)
+    return context
 
 
 class _UnixHandler(_Handler):

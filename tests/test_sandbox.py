@@ -492,6 +492,18 @@ def test_what_the_api_does_not_know_is_an_error_in_json(sandbox, method, more):
     assert got.json["message"]
 
 
+RIGHTS = {"sandbox": 4, "admins": 3, "writers": 2, "viewers": 1}
+
+
+@pytest.mark.parametrize(("token", "rights"), RIGHTS.items(), ids=RIGHTS)
+def test_the_rights_of_a_token_are_told_by_the_sites_that_it_has_each_for(sandbox, token, rights):
+    methods = ("AtLeastViewAccess", "WriteAccess", "AdminAccess")
+    sites = [api(sandbox, f"SitesManager.getSitesIdWith{method}", token).json for method in methods]
+    is_superuser = api(sandbox, "UsersManager.hasSuperUserAccess", token).json
+    assert sites == [[1, 2] if place < rights else [] for place in range(3)]
+    assert is_superuser == {"value": rights == 4}
+
+
 def test_a_wrong_token_is_401_in_json_and_so_is_one_in_the_url(sandbox):
     path = "/index.php?module=API&method=API.getPiwikVersion&format=JSON&token_auth=sandbox"
     for got in (api(sandbox, "API.getPiwikVersion", "wrong"), ask(sandbox, "GET", path)):

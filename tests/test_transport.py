@@ -17,7 +17,7 @@ from time import monotonic
 
 import pytest
 import trustme
-from conftest import tracking
+from conftest import server_context, tracking
 
 from piwik_import.client import Client, Failed, Recorded, Refused
 from piwik_import.connection import Connection
@@ -57,15 +57,8 @@ def ca_file(authority, tmp_path):
     return path
 
 
-def tls(authority, host="localhost", **options):
-    """Return what a server needs to speak TLS as `host`."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(host, **options).configure_cert(context)
-    return context
-
-
 def test_a_server_whose_authority_is_given_is_trusted(authority, ca_file):
-    with tracking(tls(authority)) as tracker:
+    with tracking(server_context(authority)) as tracker:
         assert isinstance(send(tracker.url, ca_file=ca_file), Recorded)
 
 
@@ -81,7 +74,7 @@ CERTIFICATES = {
 def test_a_certificate_that_is_not_accepted_is_said_to_be_and_no_time_would_help(
     authority, ca_file, certificate, known, words
 ):
-    with tracking(tls(authority, **certificate)) as tracker:
+    with tracking(server_context(authority, **certificate)) as tracker:
         answer = send(tracker.url, ca_file=ca_file if known else None)
         assert isinstance(answer, Failed)
         assert answer.unsent
@@ -114,7 +107,7 @@ def test_a_port_without_tls_is_said_to_be_one(tracker):
 @pytest.fixture
 def guarded(authority):
     """What a server needs to ask for certificates."""
-    context = tls(authority)
+    context = server_context(authority)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
     return context
@@ -246,7 +239,7 @@ def test_no_proxy_stands_before_what_no_proxy_names(nowhere, monkeypatch):
 
 
 def test_https_goes_through_a_proxy_as_a_tunnel(authority, ca_file, proxy_to):
-    with tracking(tls(authority, "stats.example.org")) as tracker:
+    with tracking(server_context(authority, "stats.example.org")) as tracker:
         proxy = proxy_to(tracker)
         answer = send("https://stats.example.org/", ca_file=ca_file, proxy=f"http://127.0.0.1:{proxy.port}")
         assert isinstance(answer, Recorded)
@@ -336,7 +329,7 @@ def test_user_and_password_and_headers_go_with_every_request(tracker):
 
 def test_a_redirect_to_https_of_the_same_host_is_followed_for_all_requests_and_said_once(authority, ca_file, tracker):
     notes = []
-    with tracking(tls(authority)) as secure:
+    with tracking(server_context(authority)) as secure:
         location = secure.url + "piwik.php"
         tracker.usually = tracker.usually._replace(status=301, headers={"Location": location}, body=b"")
         way = Connection(url=tracker.url.replace("127.0.0.1", "localhost"), token=TOKEN, ca_file=ca_file)
@@ -369,7 +362,7 @@ def test_no_other_redirect_is_followed(tracker, location):
 
 
 def test_a_redirect_from_https_in_a_circle_ends(authority, ca_file, tracker):
-    with tracking(tls(authority)) as secure:
+    with tracking(server_context(authority)) as secure:
         for one, location in ((tracker, secure.url), (secure, tracker.url.replace("127.0.0.1", "localhost"))):
             one.usually = one.usually._replace(status=301, headers={"Location": location + "piwik.php"}, body=b"")
         answer = send(tracker.url.replace("127.0.0.1", "localhost"), ca_file=ca_file)

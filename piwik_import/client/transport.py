@@ -158,8 +158,8 @@ def _authorization(connection: Connection) -> dict[str, str]:
 
 def _certificate(response: httpx.Response) -> Mapping[str, Any] | None:
     """Return what is known of the server's certificate; None without TLS."""
-    socket = response.extensions["network_stream"].get_extra_info("ssl_object")
-    return socket.getpeercert() or {} if isinstance(socket, ssl.SSLObject | ssl.SSLSocket) else None
+    tls = response.extensions["network_stream"].get_extra_info("ssl_object")
+    return None if tls is None else tls.getpeercert() or {}
 
 
 def proxy_for(connection: Connection, url: httpx.URL) -> str | None:
