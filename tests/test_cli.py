@@ -106,6 +106,17 @@ ALIASES = [
         "enable_http_redirects = true",
         True,
     ),
+    ("insecure", ["--accept-invalid-ssl-certificate"], "PIWIK_IMPORT_INSECURE", "insecure = true", True),
+    (
+        "tracker_path",
+        ["--tracker-endpoint-path", "/a"],
+        "PIWIK_IMPORT_TRACKER_ENDPOINT_PATH",
+        "tracker-endpoint-path = '/a'",
+        "/a",
+    ),
+    ("single", ["--disable-bulk-tracking"], "PIWIK_IMPORT_DISABLE_BULK_TRACKING", "disable-bulk-tracking = true", True),
+    ("suffix", ["--request-suffix", "a=1"], "PIWIK_IMPORT_REQUEST_SUFFIX", "request-suffix = 'a=1'", "a=1"),
+    ("auth_password", ["--auth-password", "s"], "PIWIK_IMPORT_AUTH_PASSWORD", "auth-password = 's'", "s"),
     ("dry_run", ["--dry-run"], "PIWIK_IMPORT_DRY_RUN", "dry-run = true", True),
     ("output", ["--output", "f"], "PIWIK_IMPORT_OUTPUT", "output = 'f'", "f"),
     ("summary", ["--summary", "json"], "PIWIK_IMPORT_SUMMARY", "summary = 'json'", "json"),
@@ -159,6 +170,8 @@ def test_a_file_that_is_missing_is_named(run_program):
 
 # ---- usage
 
+SERVER = ["--url", "a.b", "--token", "x", "--site", "1"]
+HTTPS = ["--url", "https://a.b", "--token", "x", "--site", "1", "--base-url", "http://a"]
 MISTAKES = [
     ("a mistyped option", ["--recoders", "3", "a.log"], ["--recoders", "--recorders"]),
     ("no such choice", ["--summary", "xml", "a.log"], ["json"]),
@@ -173,6 +186,20 @@ MISTAKES = [
         ["--url", "ftp://a", "--token", "x", "--site", "1", "--base-url", "http://a", "access.log"],
         ["--url"],
     ),
+    ("a password of nobody", [*SERVER, "--auth-password", "s3cret", "a.log"], ["--auth-user"]),
+    ("a user with a colon", [*SERVER, "--auth-user", "me:s3cret", "a.log"], ["colon"]),
+    ("a key of nothing", [*SERVER, "--client-key", "a.pem", "a.log"], ["--client-cert"]),
+    ("two ways", [*SERVER, "--unix-socket", "a", "--proxy", "http://b", "a.log"], ["choose one"]),
+    ("a path with a query", [*SERVER, "--tracker-endpoint-path", "/a?b=c", "a.log"], ["--tracker-endpoint-path"]),
+    ("a suffix with a fragment", [*SERVER, "--request-suffix", "a#b", "a.log"], ["--request-suffix"]),
+    ("a header without a value", [*SERVER, "--header", "X-A", "a.log"], ["Name: value"]),
+    ("a header of two lines", [*SERVER, "--header", "X-A: b\r\nX-B: c", "a.log"], ["one line"]),
+    ("a header with a name of two lines", [*SERVER, "--header", "X-A\r\nX-B: c", "a.log"], ["Name: value"]),
+    ("a header that is ours", [*SERVER, "--header", "Content-Length: 3", "a.log"], ["Content-Length is not for you"]),
+    ("another header that is ours", [*SERVER, "--header", "host: a", "a.log"], ["host is not for you"]),
+    ("an authority that is not there", [*HTTPS, "--ca-file", "no.pem", "access.log"], ["--ca-file no.pem"]),
+    ("a certificate that is not there", [*HTTPS, "--client-cert", "no.pem", "access.log"], ["--client-cert no.pem"]),
+    ("a proxy that is none", [*SERVER, "--base-url", "http://a", "--proxy", "ftp://a", "access.log"], ["--proxy"]),
     ("an output of a real run", ["--output", "x", "a.log"], ["--dry-run"]),
     ("both ways to try out", ["--dry-run", "--sandbox", "a.log"], ["choose"]),
     ("an unknown format", ["--format", "nonsense", "--dry-run", "access.log"], ["nonsense", "piwik-import formats"]),
@@ -187,6 +214,38 @@ MISTAKES = [
 def test_a_mistake_gets_one_line_that_says_what_to_do(run_program, make_log, arguments, words):
     make_log()
     assert_one_line(run_program(*arguments), 2, *words)
+
+
+def test_headers_come_from_flags_from_lines_of_the_environment_and_from_a_list(run_import, make_log, config, tracker):
+    def sent(*arguments, env=()):
+        assert run_import("--no-journal", "--base-url", "http://a", *arguments, make_log(lines=1), env=env).code == 0
+        return {name: text for name, text in tracker.bulks[-1].headers.items() if name.startswith("X-")}
+
+    assert sent("--header", "X-A: 1", "--header", "X-B:two words ") == {"X-A": "1", "X-B": "two words"}
+    assert sent(env={"PIWIK_IMPORT_HEADER": "X-A: 1\nX-B: 2"}) == {"X-A": "1", "X-B": "2"}
+    config("header = ['X-A: 1, 2', 'X-B: 2']")
+    assert sent() == {"X-A": "1, 2", "X-B": "2"}
+    config("header = 'X-A: 1'")
+    assert sent() == {"X-A": "1"}
+
+
+def test_no_certificate_is_checked_without_a_warning(run_import, make_log):
+    outcome = run_import("--no-journal", "--insecure", "--base-url", "http://a", make_log(lines=1))
+    assert outcome.code == 0
+    assert outcome.stderr.startswith("piwik-import: --insecure: ")
+
+
+def test_requests_go_where_one_says_with_what_one_adds(run_import, make_log, tracker):
+    run_import("--no-journal", "--tracker-endpoint-path", "/t.php", "--request-suffix", "?a=1&b=%20", make_log(lines=1))
+    assert [target.partition("?")[0] for target in tracker.targets] == ["/index.php", "/t.php"]
+    assert all(target.endswith(("?a=1&b=%20", "&a=1&b=%20")) for target in tracker.targets)
+
+
+def test_without_bulk_requests_every_hit_is_recorded_by_itself(run_program, make_log):
+    outcome = run_program("--sandbox", "--disable-bulk-tracking", "--summary", "json", make_log(lines=30))
+    assert outcome.code == 0
+    assert '"tracked": 30' in outcome.stdout
+    assert '"bulk": 30' in outcome.stdout
 
 
 def test_a_port_that_is_taken_is_said_to_be(run_program, tracker):

@@ -51,7 +51,7 @@ def test_readme_shows_what_its_first_command_prints():
 
 
 def test_every_option_that_readme_names_exists():
-    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + help_of("journal") + help_of("sandbox")))
+    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + help_of("check") + help_of("journal") + help_of("sandbox")))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 
@@ -97,6 +97,6 @@ def test_every_reason_to_leave_a_line_out_is_told_to_people():
     assert used & REASONS.keys() == REASONS.keys()
 
 
-@pytest.mark.parametrize("command", [(), ("import",), ("formats",), ("journal",), ("sandbox",)], ids=str)
+@pytest.mark.parametrize("command", [(), ("import",), ("check",), ("formats",), ("journal",), ("sandbox",)], ids=str)
 def test_help_says_what_a_command_is_for(command):
     assert len(help_of(*command).splitlines()) > 4
