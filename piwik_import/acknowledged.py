@@ -5,7 +5,9 @@ nothing to send has done all that was read. From the lanes' places follow those 
 place from which another run goes on.
 
 `begin` returns when the chunk is on disk as in doubt, and only then may it be sent. What was settled since the last
-transaction goes along with it, and so does what other lanes have brought meanwhile: one write for all of them.
+transaction goes along with it, and so does what other lanes have brought meanwhile: one write for all of them. That
+is a small row for each of these lanes. The rows of the sources, in which the slots of all lanes are, are written when
+a source is begun or left, at the end, and now and then (`REST`).
 """
 
 from __future__ import annotations
@@ -13,19 +15,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from piwik_import.identity import Mark
-from piwik_import.journal import Doubt, Journal, Stored
+from piwik_import.journal import Doubt, Journal, Lane, Stored
 from piwik_import.lanes import Lanes
-from piwik_import.translate import SLOTS, Entry
+from piwik_import.translate import Entry
 
 Place = tuple[int, int, int]
 """Number of a source in this run, place in it in bytes, lines before that place. Places compare in reading order."""
 
 START: Place = (0, 0, 0)
+
+REST = 1.0
+"""Seconds after which the sources' rows are written again: their counts of hits, their marks, and the places of lanes
+that have nothing to send, are that much behind at most when a run is killed."""
 
 
 class Acknowledged:
@@ -37,14 +42,16 @@ class Acknowledged:
         self._lanes = lanes
         self._run = time.time_ns()
         self._places = [START] * len(lanes)
+        self._sent: list[dict[int, Doubt]] = [{} for _ in range(len(lanes))]  # of each lane, by source: on its way
         self._read = START
         self._finals: dict[int, tuple[int, int]] = {}
         self._marks: list[deque[Mark]] = [deque() for _ in sources]
         self._entered: set[int] = set()  # sources of which a chunk has been begun
-        self._changed: set[int] = set()
-        self._settled: list[tuple[int, int]] = []
-        self._begun: list[Doubt] = []
+        self._moved: set[int] = set()  # sources in which lanes have moved since their rows were written
+        self._due: set[int] = set()  # sources whose rows are to be written next
+        self._touched: set[int] = set()  # lanes of which there is something to write
         self._asked = self._written = 0  # how many chunks were to be written down, and how many have been
+        self._rested = 0.0  # when the sources' rows were written last
         self._broken: Exception | None = None
         self._lock = threading.Lock()  # guards all of the above
         self._writing = threading.Lock()  # held by whoever writes, for all that wait behind it
@@ -70,16 +77,24 @@ class Acknowledged:
                 if (stored := self._sources[number]) is not None:
                     if number not in self._entered:  # a row that begins anew must say so before its hits are sent
                         self._entered.add(number)
-                        self._changed.add(number)
-                    first, last = part[0].line, part[-1].line
-                    self._begun.append(
-                        Doubt(stored.id, self._run, lane, len(self._lanes), first, last, part[-1].end, len(part), now)
+                        self._due.add(number)
+                    self._sent[lane][number] = Doubt(
+                        stored.id,
+                        self._run,
+                        lane,
+                        len(self._lanes),
+                        part[0].line,
+                        part[-1].line,
+                        part[-1].end,
+                        len(part),
+                        now,
                     )
+            self._touched.add(lane)
             self._asked += 1
             turn = self._asked
         with self._writing:
             if turn > self._written:  # else the one before us has taken it along
-                self._write()
+                self._write(all_sources=time.monotonic() - self._rested > REST)
             elif self._broken is not None:
                 raise self._broken
 
@@ -89,8 +104,8 @@ class Acknowledged:
             return
         with self._lock:
             last = chunk[-1]
+            self._sent[lane] = {}
             self._advance(lane, (last.source, last.end, last.line))
-            self._settled.append((self._run, lane))
             if (stored := self._sources[last.source]) is not None:
                 stored.hits += tracked
 
@@ -99,62 +114,88 @@ class Acknowledged:
         if self._journal is None:
             return
         with self._lock:
-            self._settled.append((self._run, lane))
+            self._due |= self._sent[lane].keys()
+            self._sent[lane] = {}
 
     def completed(self, source: int, file: tuple[int, int, int, int] | None) -> None:
         """Note that all of a source has been settled, and how its file lay when it was read."""
         with self._lock:
             if (stored := self._sources[source]) is not None:
                 stored.file = file
-                self._changed.add(source)
+                self._due.add(source)
 
-    def flush(self, *, last: bool = False) -> None:
-        """Write down all that is known. Raises JournalBroken.
-
-        Chunks that an earlier run has left in doubt are struck out only by the `last` call, when they are about to be
-        named in a summary: a run that is killed before that has told nobody.
-        """
+    def flush(self) -> None:
+        """Write down all that is known. Raises JournalBroken."""
         if self._journal is None:
             return
         with self._writing:
-            self._write(last)
+            self._write(all_sources=True)
 
-    def _write(self, last: bool = False) -> None:
-        """Write down all that is known, once it is our turn."""
+    def _write(self, *, all_sources: bool) -> None:
+        """Write down what the lanes have done, once it is our turn; in the rows of all sources, or only where we must.
+
+        Nobody but who has the turn changes the sources' places, so they need not be copied for the disk.
+        """
         assert self._journal is not None
         with self._lock:
-            for lane in range(len(self._lanes)):
-                read = self._read  # before the question: what is put after it is not in it
-                if self._lanes.is_idle(lane) and read > self._places[lane]:
-                    self._advance(lane, read)
-            sources = [stored for number in self._changed if (stored := self._passed_marks(number)) is not None]
-            decided = [doubt for stored in self._sources if stored for doubt in _passed_doubts(stored)] if last else []
-            # Copies, so that the lanes can go on while the disk is busy.
-            sources = [replace(stored, ends=stored.ends[:], lines=stored.lines[:]) for stored in sources]
-            settled, begun, turn = self._settled, self._begun, self._asked
-            self._changed, self._settled, self._begun = set(), [], []
+            if all_sources:
+                self._catch_up()
+                self._due |= self._moved
+                self._rested = time.monotonic()
+            sources = [stored for number in self._due if (stored := self._folded(number)) is not None]
+            touched = range(len(self._lanes)) if sources else self._touched  # their rows go with the sources'
+            lanes = [row for lane in touched for row in self._rows(lane)]
+            turn = self._asked
+            self._moved -= self._due
+            self._due, self._touched = set(), set()
         if self._broken is not None:
             raise self._broken
-        if sources or settled or begun or decided:
-            try:
-                self._journal.save(sources, settled, begun, decided)
-            except Exception as error:
-                self._broken = error
-                raise
+        try:
+            if sources:
+                self._journal.save(sources, lanes)
+            elif lanes:
+                self._journal.note(lanes)
+        except Exception as error:
+            self._broken = error
+            raise
         self._written = turn
 
-    def _advance(self, lane: int, place: Place) -> None:
-        """Move a lane to a later place, and with it its slots in all sources that it passes."""
-        before, self._places[lane] = self._places[lane], place
-        for number in range(before[0], place[0] + 1):
+    def _catch_up(self) -> None:
+        """Move the lanes that have nothing to send to where reading has come."""
+        for lane in range(len(self._lanes)):
+            read = self._read  # before the question: what is put after it is not in it
+            if self._lanes.is_idle(lane) and read > self._places[lane]:
+                self._advance(lane, read)
+
+    def _rows(self, lane: int) -> Iterator[Lane]:
+        """Yield where a lane is in each source in which it is not where the source's row says, or has a chunk."""
+        sent = self._sent[lane]
+        at, end, line = self._places[lane]
+        for number in sent.keys() | {at}:
             stored = self._sources[number]
-            if stored is None:
-                continue
-            end, lines = place[1:] if number == place[0] else self._final(number)
-            for slot in range(lane, SLOTS, len(self._lanes)):
-                if end > stored.ends[slot]:
-                    stored.ends[slot], stored.lines[slot] = end, lines
-                    self._changed.add(number)  # and no other: the row of a source that is not read is not ours
+            if stored is not None and (number in sent or (end and number not in self._due)):
+                place = (end, line) if number == at else (0, 0)
+                yield Lane(stored.id, self._run, lane, len(self._lanes), *place, sent.get(number))
+
+    def _advance(self, lane: int, place: Place) -> None:
+        """Move a lane to a later place. Rows that it leaves are due; that of a source that is not read is not ours."""
+        before, self._places[lane] = self._places[lane], place
+        self._touched.add(lane)
+        self._moved.add(place[0])
+        self._due.update(number for number in range(before[0], place[0]) if self._final(number)[0])
+
+    def _folded(self, number: int) -> Stored | None:
+        """Bring the slots of a source to where their lanes are, and its mark to the last that all have passed."""
+        stored, marks = self._sources[number], self._marks[number]
+        if stored is None:
+            return None
+        for lane, (at, *place) in enumerate(self._places):
+            if at >= number:
+                stored.advance(lane, len(self._lanes), *(place if at == number else self._final(number)))
+        end, _ = stored.place
+        while marks and marks[0].end <= end:
+            stored.mark = marks.popleft()
+        return stored
 
     def _final(self, number: int) -> tuple[int, int]:
         """Return where a source ended of which all hits have been put into the lanes.
@@ -163,29 +204,9 @@ class Acknowledged:
         """
         return self._read[1:] if number == self._read[0] else self._finals.get(number, (0, 0))
 
-    def _passed_marks(self, number: int) -> Stored | None:
-        """Give a source the last mark that all its slots have passed."""
-        stored, marks = self._sources[number], self._marks[number]
-        if stored is not None:
-            place, _ = stored.place
-            while marks and marks[0].end <= place:
-                stored.mark = marks.popleft()
-        return stored
-
 
 def _by_source(chunk: Sequence[Entry]) -> Iterable[tuple[int, Sequence[Entry]]]:
     """Divide a chunk by source; nearly always it is of one."""
     if chunk[0].source == chunk[-1].source:
         return [(chunk[0].source, chunk)]
     return [(number, list(part)) for number, part in groupby(chunk, key=lambda entry: entry.source)]
-
-
-def _passed_doubts(stored: Stored) -> list[Doubt]:
-    """Take out of a source the chunks of earlier runs whose hits have all been settled since."""
-    passed = [
-        doubt
-        for doubt in stored.doubts
-        if all(stored.ends[slot] >= doubt.end for slot in range(doubt.lane, SLOTS, doubt.lanes))
-    ]
-    stored.doubts = [doubt for doubt in stored.doubts if doubt not in passed]
-    return passed

@@ -270,7 +270,7 @@ class Delivery:
     def _doubt(self, entries: Sequence[Entry]) -> None:
         """Count hits that may have been recorded, and name them."""
         self._report.doubt(entries)
-        self._report.note(f"in doubt: {self._named(entries)}")
+        self._report.note_doubt(f"in doubt: {self._named(entries)}")
 
     def _begin(self, lane: int, entries: Sequence[Entry]) -> None:
         """Write down what has been left in doubt, if the journal still works."""

@@ -20,6 +20,9 @@ from piwik_import.translate import Batch, Entry
 EXAMPLES = 5
 """How many invalid lines the summary shows."""
 
+WHOLE = 1 << 16
+"""Characters of a note that must not be cut: a path, and some lines for each of 64 lanes."""
+
 
 @dataclass(slots=True)
 class SourceReport:
@@ -84,6 +87,8 @@ class Report:
     examples: list[Example] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What a person should know besides the numbers."""
+    doubts: list[str] = field(default_factory=list)
+    """Those of the notes that must be said whole, and even where no summary is wanted: hits that may come twice."""
     troubles: dict[int, str] = field(default_factory=dict)
     """Why a lane is waiting to try again, while it does."""
     started: float = field(default_factory=monotonic)
@@ -201,6 +206,11 @@ class Report:
             if text not in self.notes:
                 self.notes.append(text)
 
+    def note_doubt(self, text: str) -> None:
+        """Keep a remark on hits of which an earlier run has left unknown whether they were recorded."""
+        self.note(text)
+        self.doubts.append(text)
+
     def _example(self, entry: Entry, reason: str) -> None:
         if len(self.examples) < EXAMPLES:
             self.examples.append(Example(self.sources[entry.source].name, entry.line, reason, entry.query[:200]))
@@ -277,5 +287,5 @@ def summary(report: Report) -> list[str]:
         lines.append(
             f"{report.rejects:,} lines that were not imported are in {printable(report.rejects_file or '', 300)}"
         )
-    lines += [f"Note: {printable(note, 300)}" for note in report.notes]
+    lines += [f"Note: {printable(note, WHOLE if note in report.doubts else 300)}" for note in report.notes]
     return lines

@@ -14,12 +14,13 @@ A pipe is known by the name that --journal-name gives it, and by its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 from piwik_import import identity, rotation
-from piwik_import.errors import SourceError, UsageError
+from piwik_import.errors import PiwikImportError, SourceError, UsageError
 from piwik_import.journal import Journal, Stored
 from piwik_import.report import Report
 from piwik_import.source import Source
@@ -61,6 +62,8 @@ class Resumer:
     patience: float = 0.0
     """Seconds to wait for another import of the same source."""
     _beginnings: dict[Source, bytes] = field(default_factory=dict)
+    _named: list[Stored] = field(default_factory=list)
+    """The logs of which chunks were in doubt."""
 
     def __call__(self, sources: Iterable[Source]) -> list[Resumed]:
         """Return the sources that are to be read, with what the journal knows of them.
@@ -173,18 +176,39 @@ class Resumer:
         stored = self.journal.reread(stored)  # another import may just have ended
         self._lies_now(stored, source)
         stored.file = None
-        doubts = stored.doubts
-        if doubts:
-            where = ", ".join(f"lines {doubt.first} to {doubt.last}" for doubt in doubts)
-            skipped = self.skip_doubts and not self.from_start
-            fate = "skipped" if skipped else "sent again"
-            self.report.note(f"{stored.name}: it is not known whether {where} were recorded when last sent; {fate}")
-            if skipped:
-                stored.skip_doubts()
-                self.journal.save([stored], decided=doubts)
+        if stored.doubts:
+            self._named.append(stored)
+            self._name_doubts(stored)
         if self.from_start:
             stored.reset()  # on disk when the first chunk is: what fails before that leaves the progress as it is
         return stored
+
+    def _name_doubts(self, stored: Stored) -> None:
+        """Say what an earlier run has left in doubt, and what becomes of it."""
+        skipped = self.skip_doubts and not self.from_start
+        of: dict[str, list[str]] = {}
+        for doubt in stored.doubts:
+            fate = "skipped" if skipped else "sent again"
+            if stored.has_passed(doubt) and not self.from_start:
+                fate = "sent again, or skipped, by a run that was killed before it said so"
+            of.setdefault(fate, []).append(f"lines {doubt.first} to {doubt.last}")
+        for fate, where in of.items():
+            self.report.note_doubt(
+                f"{stored.name}: it is not known whether {', '.join(where)} were recorded when last sent; {fate}"
+            )
+        if skipped:
+            stored.skip_doubts()
+
+    def told(self, tell: Callable[[], bool]) -> None:
+        """Call `tell` to write the summary, and if it has, strike out the chunks in doubt that are named there.
+
+        Those whose hits were not settled remain. Nothing is lost if this fails: they are named once more.
+        """
+        named = self._named if tell() else []
+        with suppress(PiwikImportError):
+            for stored in named:
+                now = self.journal.reread(stored)  # what is not on disk may still be sent again
+                self.journal.strike_out([doubt for doubt in stored.doubts if now.has_passed(doubt)])
 
     def _predecessors(self, resumed: Resumed, found: dict[int, Resumed]) -> list[Resumed]:
         """Return the logs that the name of a source stood for, and stands for no more, as far as they lie beside it."""
@@ -246,6 +270,8 @@ def still_lies(source: Source, stored: Stored, begun: bool) -> bool:
     """
     try:
         now = Source(source.name)
+        if now.file == source.file:
+            return True  # as it lay when it was looked up: that is cheaper than to look again, for each block
         if now.inode != source.inode:
             return begun
         return stored.beginning.fits(beginning_of(now))

@@ -27,6 +27,7 @@ import pytest
 import trustme
 
 import piwik_import
+from piwik_import.cli import main
 
 TOKEN = "5f3c9d0be1a2467788aa00ffc0ffee42"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -431,5 +432,27 @@ def run_import(run_program, server):
 
     def run(*arguments, env=(), **options):
         return run_program("--summary", "json", *arguments, env=server | dict(env), **options)
+
+    return run
+
+
+@pytest.fixture
+def run_here(capfd, monkeypatch, tmp_path):
+    """Return a function that runs the program in this process, which is quicker than a new one for each run."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("home", "config", "state"):
+        monkeypatch.setenv("HOME" if name == "home" else f"XDG_{name.upper()}_HOME", str(tmp_path / name))
+
+    def run(*arguments: object, env: Mapping[str, str] = {}) -> Outcome:
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            capfd.readouterr()
+            try:
+                main(list(map(str, arguments)))
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return Outcome(code, *capfd.readouterr())
 
     return run

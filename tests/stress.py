@@ -89,7 +89,7 @@ class Campaign:
     seen: set[tuple[int, int, str]] = field(default_factory=set)
     """Run, lane and source of each chunk in doubt."""
     untold: int = 0
-    """Chunks struck out by a run that died in the moment between the journal's last write and its summary."""
+    """Chunks that a run has struck out of the journal, and died before its summary named them: there must be none."""
     unnamed: set[str] = field(default_factory=set)
     """Chunks in doubt that the next run that comes to its end must name."""
 
@@ -163,7 +163,8 @@ class Campaign:
             return
         with closing(sqlite3.connect(path)) as db:
             rows = db.execute(
-                "SELECT name, run, lane, lanes, first, last, in_doubt.hits FROM in_doubt JOIN sources ON id = source"
+                "SELECT name, run, lane, lanes, first, last, lanes.hits FROM lanes JOIN sources ON id = source"
+                " WHERE first IS NOT NULL"
             ).fetchall()
         newest = max((row[1] for row in rows), default=0)
         lanes = Counter((row[0], row[2]) for row in rows if row[1] == newest)
@@ -171,6 +172,7 @@ class Campaign:
         gone = self.unnamed - {f"lines {row[4]} to {row[5]}" for row in rows}
         self.unnamed -= gone
         self.untold += len(gone)
+        assert not gone, f"in doubt, struck out, and named by nobody: {gone}"
         for name, run, lane, count, first, last, hits in rows:
             if (run, lane, name) in self.seen:
                 continue

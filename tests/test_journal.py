@@ -21,7 +21,7 @@ from conftest import tracking
 from piwik_import import identity
 from piwik_import.acknowledged import Acknowledged
 from piwik_import.identity import Mark, digest
-from piwik_import.journal import Doubt, Journal, JournalBroken, JournalError, LockedError, file
+from piwik_import.journal import Doubt, Journal, JournalBroken, JournalError, Lane, LockedError, file
 from piwik_import.lanes import Lanes
 from piwik_import.translate import SLOTS, Entry
 
@@ -57,8 +57,8 @@ def test_a_row_is_read_back_as_it_was_written(journal, row):
     row.ends, row.lines = array("Q", range(10, 10 + SLOTS)), array("Q", range(SLOTS))
     row.mark, row.hits, row.format = Mark(10, digest(b"what lies before")), 7, "combined"
     row.file = (1, 2, 3, 4)
-    doubts = [Doubt(row.id, run, 2, 4, 10, 20, 3000, 5, 1.5) for run in (1, 2)]
-    journal.save([row], begun=doubts)
+    row.doubts = doubts = [Doubt(row.id, run, 2, 4, 10, 20, 3000, 5, 1.5) for run in (1, 2)]
+    journal.save([row])
     [found] = reopened(journal)
     assert found.updated > 0
     row.updated, row.doubts = found.updated, doubts
@@ -66,15 +66,46 @@ def test_a_row_is_read_back_as_it_was_written(journal, row):
     assert found.place == (10, 0)
 
 
-def test_a_chunk_is_in_doubt_until_it_is_settled_or_decided(journal, row):
-    chunks = [Doubt(row.id, run, lane, 4, 1, 2, 3, 4, 5.0) for run in (1, 2) for lane in (0, 1)]
-    journal.save([], begun=chunks)
-    journal.save([], settled=[(2, 0)])
-    assert [(doubt.run, doubt.lane) for doubt in reopened(journal)[0].doubts] == [(1, 0), (1, 1), (2, 1)]
-    journal.save([], decided=chunks[:2])
-    assert [(doubt.run, doubt.lane) for doubt in reopened(journal)[0].doubts] == [(2, 1)]
-    journal.save([], settled=[(2, 1)], begun=chunks[3:])
-    assert len(reopened(journal)[0].doubts) == 1
+def in_doubt(*doubts, place=0):
+    """Return lanes that have these chunks on their way, and have come to a place before that."""
+    return [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, place, place // 10, doubt) for doubt in doubts]
+
+
+@pytest.mark.parametrize("count", [1, 4, 300])
+def test_where_a_lane_is_adds_to_what_the_row_of_its_source_says(journal, row, count):
+    row.ends[1], row.lines[1] = 900, 90
+    journal.save([row])
+    doubts = [Doubt(row.id, 1, lane, count, 50, 60, 600, 4, 5.0) for lane in range(count)]
+    for lanes in (in_doubt(*doubts, place=400), in_doubt(*doubts, place=500)):
+        journal.note(lanes)
+    [found] = reopened(journal)
+    assert list(found.ends) == [500, 900] + [500] * 254
+    assert list(found.lines) == [50, 90] + [50] * 254
+    assert found.doubts == doubts
+    journal.note([Lane(row.id, 1, 0, count, 600, 60)])
+    [found] = reopened(journal)
+    assert found.ends[0] == 600
+    assert found.doubts == doubts[1:]
+
+
+def test_a_row_that_is_written_anew_takes_the_place_of_its_lanes(journal, row):
+    doubts = [Doubt(row.id, run, lane, 2, 1, 2, 30, 4, 5.0) for run in (1, 2) for lane in (0, 1)]
+    journal.note(in_doubt(*doubts, place=20))
+    row.doubts = doubts[:2]
+    journal.save([row], in_doubt(doubts[3]))
+    [found] = reopened(journal)
+    assert found.place == (0, 0)  # as it is told: this is how --from-start forgets
+    assert found.doubts == [*doubts[:2], doubts[3]]
+    journal.strike_out(doubts[:1])
+    assert reopened(journal)[0].doubts == [doubts[1], doubts[3]]
+
+
+def test_to_note_how_a_log_is_called_leaves_its_lanes_where_they_are(journal, row):
+    doubt = Doubt(row.id, 1, 0, 1, 1, 2, 30, 4, 5.0)
+    journal.note(in_doubt(doubt, place=20))
+    journal.move(row, "access.log.1", "/var/log/access.log.1")
+    [found] = reopened(journal)
+    assert (found.name, found.place, found.doubts) == ("access.log.1", (20, 2), [doubt])
 
 
 def test_chunks_in_doubt_can_be_taken_for_recorded(row):
@@ -83,7 +114,7 @@ def test_chunks_in_doubt_can_be_taken_for_recorded(row):
     row.skip_doubts()
     assert list(row.ends[:10]) == [0, 900, 0, 0, 0, 1000, 0, 0, 0, 900]
     assert row.lines[1] == 9
-    assert not row.doubts
+    assert row.has_passed(row.doubts[0])  # and stays, until a summary has named it
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9.log", b"\xff\xfe", "größe".encode(), b"line\nbreak"], ids=repr)
@@ -114,11 +145,11 @@ def test_a_log_is_found_by_what_it_begins_with_however_short_it_was(journal):
 
 
 def test_a_source_that_was_forgotten_is_gone_with_its_chunks_and_its_number(journal, row):
-    journal.save([], begun=[Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)])
+    journal.note(in_doubt(Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)))
     journal.forget(row)
     assert reopened(journal) == []
     with closing(sqlite3.connect(journal.path)) as db:
-        assert db.execute("SELECT count(*) FROM in_doubt").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM lanes").fetchone() == (0,)
     assert journal.add(SITE, "access.log", None, digest(b"x")).id != row.id  # another process may wait for that lock
     with pytest.raises(JournalBroken):
         journal.reread(row)
@@ -154,7 +185,7 @@ def environment():
 
 
 def test_an_older_journal_is_brought_up_to_date_with_all_that_it_holds(journal, row, path, monkeypatch):
-    journal.save([row], begun=[Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)])
+    journal.note(in_doubt(Doubt(row.id, 1, 0, 4, 1, 2, 3, 4, 5.0)))
     journal.close()
     monkeypatch.setattr(file, "MIGRATIONS", (*file.MIGRATIONS, "CREATE TABLE notes (text); DROP INDEX by_digest"))
     with Journal(path) as later:
@@ -162,6 +193,23 @@ def test_an_older_journal_is_brought_up_to_date_with_all_that_it_holds(journal, 
     with Journal(path), closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT * FROM notes").fetchall() == []
         assert db.execute("PRAGMA user_version").fetchone() == (len(file.MIGRATIONS),)
+
+
+def test_a_journal_of_the_first_form_is_taken_over(path):
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "data" / "journal-1.sql").read_text())
+        db.execute("PRAGMA journal_mode = WAL")
+    with Journal(path) as journal:
+        [found] = journal.stored()
+    assert (found.name, found.path, found.format, found.hits) == ("access.log", "/var/log/access.log", "combined", 27)
+    assert (found.beginning, found.file) == (digest(b"first line\n"), (1, 2, 3, 4))
+    assert found.mark == Mark(200, digest(b"what lies before"))
+    assert list(found.ends) == [300, 200, 300, 400] * 64
+    assert list(found.lines) == [30, 20, 30, 40] * 64
+    assert found.doubts == [Doubt(1, 1, 1, 4, 21, 29, 290, 5, 1.5)]
+    with Journal(path) as again:
+        assert again.stored() == [found]
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(journal, row, path, monkeypatch):
@@ -265,7 +313,7 @@ def test_a_journal_cut_anywhere_is_refused_or_whole(path, tmp_path):
         for number in range(40):
             one = journal.add(SITE, f"{number}.log", f"/logs/{number}.log", digest(b"%d" % number))
             one.ends = array("Q", [number + 1] * SLOTS)
-            journal.save([one], begun=[Doubt(one.id, 1, 0, 1, 1, 1, 1, 1, 1.0)])
+            journal.save([one], in_doubt(Doubt(one.id, 1, 0, 1, 1, 1, 1, 1, 1.0)))
         wanted = journal.stored()
     data = path.read_bytes()
     dice = random.Random(5)
@@ -286,7 +334,8 @@ def test_a_journal_cut_anywhere_is_refused_or_whole(path, tmp_path):
 def test_a_journal_with_a_flipped_byte_is_refused_or_whole_in_form(path, tmp_path):
     with Journal(path) as journal:
         for number in range(20):
-            journal.add(SITE, f"{number}.log", None, digest(b"%d" % number))
+            one = journal.add(SITE, f"{number}.log", None, digest(b"%d" % number))
+            journal.note(in_doubt(Doubt(one.id, 1, 0, 1, 1, 2, 30, 1, 1.0), place=10))
     data = bytearray(path.read_bytes())
     dice = random.Random(6)
     for number in range(60):
@@ -297,7 +346,7 @@ def test_a_journal_with_a_flipped_byte_is_refused_or_whole_in_form(path, tmp_pat
             (tmp_path / f"flipped.db{end}").unlink(missing_ok=True)
         try:
             with Journal(tmp_path / "flipped.db") as journal:
-                assert len(journal.stored()) == 20, number
+                assert [one.place for one in journal.stored()] == [(10, 1)] * 20, number
         except JournalError:
             pass
 
@@ -328,7 +377,7 @@ def test_a_journal_that_cannot_be_locked_is_an_error(journal, row, path):
 
 def test_a_file_that_goes_bad_while_it_is_open_is_an_error_of_ours(journal, row):
     with closing(sqlite3.connect(journal.path)) as db:
-        db.execute("DROP TABLE in_doubt")
+        db.execute("DROP TABLE lanes")
     with pytest.raises(JournalError, match="no such table"):
         journal.stored()
     with pytest.raises(JournalBroken, match="no such table"):
@@ -563,17 +612,16 @@ def test_a_row_that_begins_anew_says_so_before_its_first_hit_is_sent(journal, ro
     assert (found.place, found.file, len(found.doubts)) == ((0, 0), None, 1)
 
 
-def test_chunks_of_earlier_runs_are_struck_out_when_they_have_been_passed_and_the_summary_is_next(journal, row, lanes):
+def test_chunks_of_earlier_runs_are_kept_whatever_becomes_of_their_hits(journal, row, lanes):
     row.doubts = [Doubt(row.id, 1, 1, 2, 1, 2, 20, 2, 5.0), Doubt(row.id, 2, 1, 2, 7, 9, 90, 2, 5.0)]
-    journal.save([], begun=row.doubts)
+    journal.save([row])
     acknowledged = Acknowledged(journal, [row], lanes)
     lanes.put(entries((1, 1), (1, 2)))
     acknowledged.read(0, 40, 4, None)
     sent(acknowledged, lanes, 1)
     acknowledged.flush()
-    assert len(reopened(journal)[0].doubts) == 2
-    acknowledged.flush(last=True)
-    assert [doubt.run for doubt in reopened(journal)[0].doubts] == [2]
+    [found] = reopened(journal)
+    assert [found.has_passed(doubt) for doubt in found.doubts] == [True, False]
 
 
 def test_the_mark_is_the_last_that_all_slots_have_passed(journal, row, lanes):
@@ -615,14 +663,18 @@ def test_lanes_that_begin_together_share_a_write(journal, row, monkeypatch):
     lanes = Lanes(8, 2)
     acknowledged = Acknowledged(journal, [row], lanes)
     lanes.put(entries(*((slot, 1 + slot) for slot in range(8)), *((slot, 9 + slot) for slot in range(8))))
-    writes, save = [], journal.save
+    writes = []
 
-    def slow_save(*arguments):
-        writes.append(len(arguments[2]))
-        time.sleep(0.2)
-        save(*arguments)
+    def slowly(write):
+        def write_slowly(*arguments):
+            writes.append(len(arguments[-1]))
+            time.sleep(0.2)
+            write(*arguments)
 
-    monkeypatch.setattr(journal, "save", slow_save)
+        return write_slowly
+
+    monkeypatch.setattr(journal, "save", slowly(journal.save))  # that the source is begun
+    monkeypatch.setattr(journal, "note", slowly(journal.note))
     threads = [threading.Thread(target=acknowledged.begin, args=(lane, lanes.take(lane))) for lane in range(8)]
     for thread in threads:
         thread.start()
@@ -639,7 +691,7 @@ def test_a_chunk_is_on_disk_as_in_doubt_while_the_server_has_the_request(run_pro
 
         def look():
             with closing(sqlite3.connect(tmp_path / "state" / "piwik-import" / "journal.db")) as db:
-                doubts = db.execute("SELECT name, lane, lanes, first, last, in_doubt.hits FROM in_doubt, sources")
+                doubts = db.execute("SELECT name, lane, lanes, first, last, lanes.hits FROM lanes, sources")
                 seen.append((doubts.fetchall(), [hit["url"] for bulk in tracker.bulks[-1:] for hit in bulk.hits]))
             return 0.0
 

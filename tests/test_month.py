@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import random
 import shutil
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import pytest
 from conftest import START, line_of
-
-from piwik_import.cli import main
 
 KEPT = 7
 COPYTRUNCATE, REBOOT = (11, 0), (19, 9)
@@ -75,17 +72,13 @@ class Site:
 
 
 @pytest.fixture
-def import_now(capfd, monkeypatch, server, tmp_path):
-    """Return a function that runs the program in this process and returns its summary."""
-    for name, value in (server | {"XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path)}).items():
-        monkeypatch.setenv(name, value)
+def import_now(run_here, server):
+    """Return a function that imports and returns the summary."""
 
     def run(*arguments):
-        with pytest.raises(SystemExit) as end:
-            main(["--summary", "json", "--progress", "none", *map(str, arguments)])
-        written, errors = capfd.readouterr()
-        assert end.value.code == 0, errors
-        return json.loads(written)
+        outcome = run_here("--summary", "json", "--progress", "none", *arguments, env=server)
+        assert outcome.code == 0, outcome.stderr
+        return outcome.summary
 
     return run
 

@@ -20,7 +20,7 @@ import stress
 from conftest import START, line_of
 
 from piwik_import import identity, resume
-from piwik_import.journal import Journal
+from piwik_import.journal import Doubt, Journal
 from piwik_import.report import Report
 from piwik_import.source import Source, find
 
@@ -30,6 +30,17 @@ OLD = (0.0, 1_700_000_000.0)
 @pytest.fixture
 def log(tmp_path):
     return tmp_path / "access.log"
+
+
+@pytest.fixture
+def run_import(run_here, run_program, server):
+    """Return a function that imports into the tracker: in this process, unless something comes on standard input."""
+
+    def run(*arguments, env=(), **more):
+        run = run_program if more else run_here
+        return run("--summary", "json", *arguments, env=server | dict(env), **more)
+
+    return run
 
 
 def text(*pages):
@@ -616,6 +627,23 @@ def test_a_pipe_without_a_name_says_at_the_start_that_it_cannot_go_on(run_import
     assert len(pages(tracker)) == 10
 
 
+def test_a_fifo_is_a_pipe_like_standard_input(start_program, server, tracker, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for name, end, told in (
+        ([], 5, True),
+        (["--journal-name", "web"], 9, False),
+        (["--journal-name", "web"], 12, False),
+    ):
+        process = start_program(fifo, *name, "--progress", "none", env=server)
+        if told:
+            said = process.stderr.readline().decode()  # before anything has come
+            assert said == f"piwik-import: {fifo} is a pipe and cannot be resumed; --journal-name names it\n"
+        fifo.write_bytes(text(*range(end)))
+        assert process.communicate(timeout=30)[1] == b""
+    assert Counter(pages(tracker)) == Counter(numbers(5) + numbers(12))
+
+
 def test_a_pipe_may_have_the_name_of_a_file(run_import, run_program, tracker, log):
     write(log, *range(5))
     run_import("-", "--journal-name", log, stdin=text(*range(9)))
@@ -716,7 +744,47 @@ def test_a_run_that_dies_too_does_not_hide_what_was_in_doubt_before(killed, star
     process.kill()
     process.wait()
     outcome = run_import(killed)
-    assert "lines 31 to 40, lines 71 to 80" in said(outcome)
+    sent_again, in_doubt = outcome.summary["notes"]
+    assert "lines 31 to 40 were" in sent_again
+    assert "killed before it said so" in sent_again
+    assert "lines 71 to 80 were" in in_doubt
+    assert "not known" not in said(run_import(killed))
+
+
+@pytest.mark.parametrize("summary", ["text", "json"])
+def test_a_chunk_in_doubt_is_struck_out_only_when_the_summary_that_names_it_is_out(killed, run_here, server, summary):
+    def named():
+        return "lines 31 to 40" in run_here("journal").stdout
+
+    command = [sys.executable, "-m", "piwik_import", "--summary", summary, killed]
+    environment = server | {"PYTHONPATH": str(Path(resume.__file__).parent.parent)}
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            command, env=os.environ | environment, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False
+        )
+    assert b"could not be written" in run.stderr
+    assert named()  # though its hits have been sent again
+    assert "killed before it said so" in run_here(killed, "--summary", summary, env=server).stdout
+    assert not named()
+
+
+@pytest.mark.parametrize("fate", ["resend", "skip"])
+def test_where_no_summary_is_wanted_a_chunk_in_doubt_is_named_nevertheless(killed, run_here, server, fate):
+    outcome = run_here(killed, "--summary", "none", "--in-doubt", fate, env=server)
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith(f"piwik-import: {killed}: it is not known whether lines 31 to 40 were")
+    assert run_here(killed, "--summary", "none", env=server).stderr == ""
+
+
+def test_chunks_in_doubt_are_all_named_however_many_there_are(run_here, server, tmp_path, make_log):
+    log = make_log(lines=100)
+    run_here(log, env=server)
+    with Journal(tmp_path / "state/piwik-import/journal.db") as journal:
+        [row] = journal.stored()
+        row.doubts = [Doubt(row.id, 1, lane, 64, 1, lane + 2, lane + 1, 3, 5.0) for lane in range(64)]
+        journal.save([row])
+    outcome = run_here(log, env=server)
+    assert all(f"lines 1 to {lane + 2}" in outcome.stdout for lane in range(64))
 
 
 def test_from_start_dying_at_its_first_chunk_is_sent_again(start_program, run_import, server, tracker, log):
@@ -776,6 +844,34 @@ def test_the_journal_lists_shows_and_forgets(run_import, run_program, tracker, t
     tracker.bulks.clear()
     run_import(tmp_path / "a.log", tmp_path / "b.log")
     assert pages(tracker) == numbers(14)
+
+
+@pytest.mark.parametrize("by", ["file", "variable", "option"])
+def test_the_journal_is_the_one_that_an_import_with_the_same_settings_keeps(run_here, server, tmp_path, log, by):
+    write(log, *range(10))
+    config = tmp_path / "settings.toml"
+    path = tmp_path / "elsewhere.db"
+    config.write_text(
+        f'journal = "{path if by == "file" else tmp_path / "wrong.db"}"\nidsite = 1\nenable-bots = true\n'
+    )
+    env = (
+        server
+        | {"PIWIK_IMPORT_CONFIG": str(config)}
+        | ({"PIWIK_IMPORT_JOURNAL": str(path)} if by == "variable" else {})
+    )
+    options = ["--journal", path] if by == "option" else []
+    assert run_here(*options, log, env=env).code == 0
+    assert path.exists()
+    [row] = json.loads(run_here("journal", *options, "--json", env=env).stdout)
+    assert row["source"] == str(log)
+    assert "up to line 10" in run_here("journal", *options, "show", "access.log", env=env).stdout
+
+
+def test_a_configuration_that_an_import_refuses_is_refused_by_the_journal_too(run_here, tmp_path):
+    (tmp_path / "settings.toml").write_text("jornal = 'x.db'\n")
+    outcome = run_here("journal", "--config", tmp_path / "settings.toml")
+    assert outcome.code == 2
+    assert "there is no option jornal" in outcome.stderr
 
 
 def test_a_journal_that_is_not_there_is_not_made_by_asking(run_program, tmp_path):

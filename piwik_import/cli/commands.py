@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from piwik_import.cli.options import Command, group, option
+from piwik_import.cli.options import Command, group, option, read_config
 from piwik_import.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -41,6 +41,15 @@ def formats(name: str | None) -> None:
         help="The journal.  [default: ~/.local/state/piwik-import/journal.db]",
     ),
     option("--json", "as_json", is_flag=True, help="As JSON."),
+    option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        expose_value=False,
+        callback=read_config,
+        metavar="FILE",
+        help="TOML file of options, as for an import.",
+    ),
 )
 @click.pass_context
 def journal(ctx: click.Context, path: Path | None, as_json: bool) -> None:

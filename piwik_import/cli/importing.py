@@ -18,7 +18,7 @@ from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, server, tracking, unconnected
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
-from piwik_import.errors import PiwikImportError, UsageError
+from piwik_import.errors import UsageError, printable
 from piwik_import.policy import Policy
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def import_(
     **options: Any,
 ) -> None:
     """Import LOGs: files, folders, patterns, or - for standard input."""
+    from piwik_import import source
     from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
 
@@ -85,10 +86,10 @@ def import_(
         from piwik_import.journal import default_path  # sqlite3: not for a dry run
 
         journal = journal or (default_path() if db is None else Path(f"{db}.journal"))
-        if "-" in logs and options["journal_name"] is None:
-            click.echo(
-                "piwik-import: stdin has no name, so it cannot be resumed; --journal-name gives it one", err=True
-            )
+        if options["journal_name"] is None:
+            for pipe in (log for log in source.find(logs) if log.is_pipe):
+                name = printable(pipe.name)
+                click.echo(f"piwik-import: {name} is a pipe and cannot be resumed; --journal-name names it", err=True)
     settings = Settings(
         logs=logs,
         connection=None if dry_run else way,
@@ -138,14 +139,12 @@ def _run(settings: Settings, output: str | None, progress: str, summary: str, af
     from piwik_import.progress import shown
     from piwik_import.report import Report
 
-    report, error = Report(dry_run=settings.dry_run), None
+    report = Report(dry_run=settings.dry_run)
+
+    def tell() -> bool:
+        stream = sys.stderr if output == "-" else sys.stdout
+        return bool(report.sources) and show_summary(report, summary, after(), stream)
+
     with opened(output) as hits:
-        try:
-            importer.run(settings, report, hits, lambda: shown(report, progress))
-        except PiwikImportError as caught:
-            error = caught
-    if report.sources:
-        show_summary(report, summary, after(), sys.stderr if output == "-" else sys.stdout)
-    if error is not None:
-        raise error
+        importer.run(settings, report, hits, lambda: shown(report, progress), tell)
     return report.exit_code

@@ -13,7 +13,7 @@ from typing import IO
 import click
 
 from piwik_import.errors import UsageError, printable
-from piwik_import.report import Report
+from piwik_import.report import WHOLE, Report
 
 
 def keep_apart(output: str, logs: Sequence[str]) -> None:
@@ -44,18 +44,26 @@ def opened(name: str | None) -> Iterator[IO[str] | None]:
             raise UsageError(f"--output {printable(name)}: {error.strerror}") from None
 
 
-def show_summary(report: Report, summary: str, more: str, stream: IO[str]) -> None:
-    """Write the summary, as ``text`` with `more` below it. The import is done, whatever becomes of this."""
+def show_summary(report: Report, summary: str, more: str, stream: IO[str]) -> bool:
+    """Write the summary, as ``text`` with `more` below it, and tell whether that went well.
+
+    The import is done, whatever becomes of this. Where no summary is wanted, only trouble is written, to stderr.
+    """
     try:
         if summary == "json":
             click.echo(json.dumps(report.as_dict()), file=stream)
         elif summary == "text":
             click.echo(f"{report.as_text()}\n\n{more}" if more else report.as_text(), file=stream)
-        elif report.invalid:
-            click.echo(f"piwik-import: {report.invalid:,} lines were invalid, or refused by the server", err=True)
+        else:
+            for note in report.doubts:
+                click.echo(f"piwik-import: {printable(note, WHOLE)}", err=True)
+            if report.invalid:
+                click.echo(f"piwik-import: {report.invalid:,} lines were invalid, or refused by the server", err=True)
         stream.flush()
+        return True
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             click.echo(f"piwik-import: the summary could not be written: {error.strerror}", err=True)
         with open(os.devnull, "w") as nothing:  # or Python would try once more at its end, and fail again
             os.dup2(nothing.fileno(), stream.fileno())
+        return False

@@ -84,7 +84,11 @@ going_on = group(
         default="resend",
         help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
     ),
-    option("--journal-name", metavar="NAME", help="Name for what comes on standard input, to go on with it."),
+    option(
+        "--journal-name",
+        metavar="NAME",
+        help="Name for what comes through a pipe, to go on with it.",
+    ),
     option(
         "--wait",
         type=click.FloatRange(0),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, tzinfo
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -40,9 +41,13 @@ PLACEHOLDER = "http://localhost"
 
 Show = Callable[[], AbstractContextManager[None]]
 """Shows the report while it grows."""
+Tell = Callable[[], bool]
+"""Writes the summary at the end, whatever that is; true if it has been written."""
 
 
-def run(settings: Settings, report: Report, output: IO[str] | None = None, show: Show = nullcontext) -> None:
+def run(
+    settings: Settings, report: Report, output: IO[str] | None = None, show: Show = nullcontext, tell: Tell = bool
+) -> None:
     """Import what `settings` name and count it in `report`; in a dry run write the hits to `output`, if given.
 
     Raises PiwikImportError; what has been counted until then stays true.
@@ -50,8 +55,10 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
     with ExitStack() as stack:
         asked = stack.enter_context(interrupt.handled())
         with asked.breaks():  # a pipe may be silent for ever, and so may another import of the same log
-            journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
-            resume = None if journal is None else _resumer(settings, journal, report)
+            resume = None if settings.journal is None else _resumer(settings, settings.journal, report)
+            if resume is not None:
+                stack.enter_context(resume.journal)
+            stack.callback(tell if resume is None else partial(resume.told, tell))
             todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
@@ -62,7 +69,7 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
         if settings.dry_run:
             run.dry(output)
         else:
-            run.deliver(journal, stack.enter_context(_rejects(settings, report)))
+            run.deliver(None if resume is None else resume.journal, stack.enter_context(_rejects(settings, report)))
 
 
 @contextmanager
@@ -81,18 +88,13 @@ def _rejects(settings: Settings, report: Report) -> Iterator[Rejects]:
         report.rejects = rejects.count
 
 
-def _journal(path: Path) -> Journal:
+def _resumer(settings: Settings, path: Path, report: Report) -> Resumer:
     from piwik_import.journal import Journal  # sqlite3: not for a dry run
-
-    return Journal(path)
-
-
-def _resumer(settings: Settings, journal: Journal, report: Report) -> Resumer:
     from piwik_import.resume import Resumer
 
     assert settings.connection is not None
     return Resumer(
-        journal,
+        Journal(path),
         f"{settings.destination or tracker_url(settings.connection.url)} site {settings.site}",
         report,
         pipe=settings.journal_name,
@@ -235,7 +237,7 @@ class _Run:
         for number, job in enumerate(self._jobs):
             if finished and not job.nothing_new and not job.damaged and not job.source.unfinished:
                 acknowledged.completed(number, job.source.file)
-        acknowledged.flush(last=True)
+        acknowledged.flush()
 
     def _end(self, error: PiwikImportError | None) -> None:
         """Raise the most telling of what kept the run from its end, if anything did."""

@@ -1,16 +1,18 @@
 """The record on disk of what servers have acknowledged: an SQLite file that outlives crashes and power cuts.
 
     sources     one row for each log and destination: what it is known by, and how far each of 256 slots has come
-    in_doubt    the chunks whose fate is not known: written down before a request goes out, settled by its answer
+    lanes       where each lane of a run has come since that was written, and the chunk of it whose fate is not known:
+                written down before a request goes out, settled by what comes after its answer
 
 A hit belongs to the slot of its visitor and has been acknowledged if its line ends at or before the slot's place. A
 lane serves the slots that leave its number when divided by the number of lanes, so another number of lanes can go on.
+Whoever reads a row of `sources` adds what `lanes` has of it, so a run that is killed leaves nothing to be mended.
 
 Every transaction is on disk before the call returns (``synchronous=FULL``). This module knows nothing of lanes.
 """
 
 from piwik_import.journal.file import JournalError, default_path
-from piwik_import.journal.rows import Doubt, Stored
+from piwik_import.journal.rows import Doubt, Lane, Stored
 from piwik_import.journal.store import Journal, JournalBroken, LockedError
 
-__all__ = ["Doubt", "Journal", "JournalBroken", "JournalError", "LockedError", "Stored", "default_path"]
+__all__ = ["Doubt", "Journal", "JournalBroken", "JournalError", "Lane", "LockedError", "Stored", "default_path"]

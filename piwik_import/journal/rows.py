@@ -1,4 +1,4 @@
-"""What the journal knows of one log, and the chunks of it that are in doubt."""
+"""What the journal knows of one log and of the lanes that send it, and the rows that this is kept in."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ class Doubt:
     """Where the last of them ends."""
     hits: int
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Where one lane of a run has come in one source, and what is on its way."""
+
+    source: int
+    run: int
+    lane: int
+    lanes: int
+    place: int
+    """Where its last acknowledged hit ends; 0 if that says no more than the source's row does."""
+    line: int
+    doubt: Doubt | None = None
 
 
 @dataclass(slots=True)
@@ -60,13 +74,20 @@ class Stored:
         self.ends, self.lines = array("Q", nothing), array("Q", nothing)
         self.mark, self.hits = None, 0
 
+    def advance(self, lane: int, lanes: int, end: int, line: int) -> None:
+        """Move the slots of a lane to a place, those that are not beyond it."""
+        for slot in range(lane, SLOTS, lanes):
+            if end > self.ends[slot]:
+                self.ends[slot], self.lines[slot] = end, line
+
+    def has_passed(self, doubt: Doubt) -> bool:
+        """Tell whether the hits of a chunk have all been acknowledged since it was in doubt, or skipped."""
+        return all(self.ends[slot] >= doubt.end for slot in range(doubt.lane, SLOTS, doubt.lanes))
+
     def skip_doubts(self) -> None:
         """Take the chunks in doubt for recorded."""
         for doubt in self.doubts:
-            for slot in range(doubt.lane, SLOTS, doubt.lanes):
-                if doubt.end > self.ends[slot]:
-                    self.ends[slot], self.lines[slot] = doubt.end, doubt.last
-        self.doubts = []
+            self.advance(doubt.lane, doubt.lanes, doubt.end, doubt.last)
 
 
 def _packed(places: array[int]) -> bytes:
@@ -117,11 +138,11 @@ def to_row(stored: Stored) -> tuple[object, ...]:
         stored.hits,
         stored.updated,
     )
-    return (*row, _seal(row))
+    return (*row, seal(row))
 
 
-def _seal(row: Sequence[object]) -> bytes:
-    """Return the digest of a row without its number: a file that was cut may read as one that holds zeros."""
+def seal(row: Sequence[object]) -> bytes:
+    """Return the digest of what a row holds: a file that was cut may read as one that holds zeros."""
     return digest(b"\n".join(one if isinstance(one, bytes) else repr(one).encode() for one in row)).value
 
 
@@ -130,7 +151,7 @@ def from_row(row: Sequence[Any]) -> Stored:
     (number, destination, name, path, form, length, value, *file, ends, lines, end, marked, before, hits, updated) = (
         row[:-1]
     )
-    if _seal(row[1:-1]) != row[-1]:
+    if seal(row[1:-1]) != row[-1]:
         raise ValueError("what it holds of a source is damaged")
     return Stored(
         number,
@@ -146,3 +167,20 @@ def from_row(row: Sequence[Any]) -> Stored:
         hits,
         updated,
     )
+
+
+def lane_to_row(lane: Lane) -> tuple[object, ...]:
+    """Return the values of a row of the table ``lanes``."""
+    doubt = lane.doubt
+    chunk = (doubt.first, doubt.last, doubt.end, doubt.hits, doubt.since) if doubt else (None,) * 5
+    row = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, *chunk)
+    return (*row, seal(row))
+
+
+def lane_from_row(row: Sequence[Any]) -> Lane:
+    """Make a `Lane` of a row of the table ``lanes``. Raises ValueError if it is damaged."""
+    if seal(row[:-1]) != row[-1]:
+        raise ValueError("what it holds of a lane is damaged")
+    source, run, lane, lanes, place, line, first, last, end, hits, since = row[:-1]
+    doubt = None if first is None else Doubt(source, run, lane, lanes, first, last, end, hits, since)
+    return Lane(source, run, lane, lanes, place, line, doubt)

@@ -11,19 +11,33 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 from piwik_import.errors import UnavailableError, printable
 from piwik_import.identity import Digest, digest
 from piwik_import.journal.file import JournalError, open_file
-from piwik_import.journal.rows import COLUMNS, Doubt, Stored, file_to_db, from_row, name_to_db, to_row
+from piwik_import.journal.rows import (
+    COLUMNS,
+    Doubt,
+    Lane,
+    Stored,
+    file_to_db,
+    from_row,
+    lane_from_row,
+    lane_to_row,
+    name_to_db,
+    to_row,
+)
 from piwik_import.translate import SLOTS
 
 PLACES = ", ".join("?" * len(COLUMNS.split(",")))
+LANE = f"({', '.join('?' * 12)})"
+"""The places of the values of a row of the table ``lanes``."""
+FEW = 64
+"""Lanes that one statement takes: SQLite has room for 999 values in each, or for more."""
 
 
 class JournalBroken(UnavailableError):
@@ -108,11 +122,14 @@ class Journal:
         rows = self._rows(f"SELECT * FROM sources WHERE {where} ORDER BY updated DESC, id DESC", *values)
         try:
             found = [from_row(row) for row in rows]
+            for one in found:
+                for row in self._rows("SELECT * FROM lanes WHERE source = ?", one.id):
+                    lane = lane_from_row(row)
+                    one.advance(lane.lane, lane.lanes, lane.place, lane.line)
+                    one.doubts += [lane.doubt] if lane.doubt else []
+                one.doubts.sort(key=lambda doubt: doubt.first)
         except ValueError as error:
             raise JournalError(self.path, error) from None
-        for one in found:
-            one.doubts = [Doubt(*row) for row in self._rows("SELECT * FROM in_doubt WHERE source = ?", one.id)]
-            one.doubts.sort(key=lambda doubt: doubt.first)
         return found
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -144,28 +161,40 @@ class Journal:
             (added,) = self._stored("id = ?", cursor.lastrowid)
         return added
 
-    def save(
-        self,
-        sources: Iterable[Stored],
-        settled: Iterable[tuple[int, int]] = (),
-        begun: Iterable[Doubt] = (),
-        decided: Iterable[Doubt] = (),
-    ) -> None:
-        """Write down how far sources have come, and what has become of chunks.
+    def save(self, sources: Iterable[Stored], lanes: Iterable[Lane] = ()) -> None:
+        """Write down how far sources have come, and where lanes are.
 
-        Of those of this run, given as (run, lane), some are settled, and then others have begun; `decided` are those
-        of earlier runs that are in doubt no longer.
+        Of the sources' own lanes nothing else is kept: what those have done is in the sources' rows by now. Chunks of
+        earlier runs stay in doubt as long as `strike_out` is not called.
         """
         now = time.time()
         with self._transaction():
-            self._db.executemany("DELETE FROM in_doubt WHERE run = ? AND lane = ?", settled)
-            keys = [(doubt.source, doubt.run, doubt.lane) for doubt in decided]
-            self._db.executemany("DELETE FROM in_doubt WHERE source = ? AND run = ? AND lane = ?", keys)
             for one in sources:
                 one.updated = now
                 self._write(one)
-            insert = f"INSERT OR REPLACE INTO in_doubt VALUES ({', '.join('?' * len(fields(Doubt)))})"
-            self._db.executemany(insert, map(astuple, begun))
+            self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
+
+    def note(self, lanes: Sequence[Lane]) -> None:
+        """Write down where lanes are, and nothing else.
+
+        It is what each chunk waits for, so it is one statement: every call of SQLite's lets go of Python's lock, and to
+        get that back from the thread that translates takes milliseconds and two switches.
+        """
+        if len(lanes) > FEW:
+            self.save([], lanes)
+            return
+        with self._lock:
+            try:
+                values = [value for lane in lanes for value in lane_to_row(lane)]
+                self._db.execute(f"REPLACE INTO lanes VALUES {', '.join([LANE] * len(lanes))}", values)
+            except sqlite3.Error as error:
+                raise JournalBroken(self.path, error) from None
+
+    def strike_out(self, doubts: Iterable[Doubt]) -> None:
+        """Forget chunks that were in doubt, whose hits their source's row has as acknowledged."""
+        with self._transaction():
+            keys = [(doubt.source, doubt.run, doubt.lane) for doubt in doubts]
+            self._db.executemany("DELETE FROM lanes WHERE source = ? AND run = ? AND lane = ?", keys)
 
     def move(self, source: Stored, name: str, path: str | None) -> None:
         """Note how a log is called now, and nothing else: another process may be importing it."""
@@ -176,7 +205,11 @@ class Journal:
         source.name, source.path = name, path
 
     def _write(self, one: Stored) -> None:
+        """Write a source's row, with which those of its lanes are void but for what is in doubt."""
         self._db.execute(f"UPDATE sources SET ({COLUMNS}) = ({PLACES}) WHERE id = ?", (*to_row(one), one.id))
+        self._db.execute("DELETE FROM lanes WHERE source = ?", (one.id,))
+        lanes = [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, 0, 0, doubt) for doubt in one.doubts]
+        self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
 
     def forget(self, source: Stored) -> None:
         """Strike out a source: it will be imported from its beginning. Raises LockedError while it is imported."""
