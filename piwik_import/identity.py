@@ -15,6 +15,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from piwik_import.source import Source
+
 LIMIT = 4096
 """Bytes of the beginning that count: some twenty lines, of which each has a time and an address."""
 
@@ -54,6 +56,16 @@ def beginning(head: bytes) -> bytes:
     """Return of a log's first bytes those that it is known by; none while it has nothing but headers."""
     headers = HEADERS.match(head)
     return head[headers.end() if headers else 0 :][:LIMIT]
+
+
+def beginning_of(source: Source) -> bytes:
+    """Return by what a file is known, however long its headers are; nothing if it has only these."""
+    size = 2 * LIMIT
+    while True:
+        head = source.head(size)
+        if (found := beginning(head)) or len(head) < size:
+            return found
+        size *= 8
 
 
 def mark(end: int, data: bytes) -> Mark:

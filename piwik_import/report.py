@@ -208,8 +208,9 @@ class Report:
 
     def note_doubt(self, text: str) -> None:
         """Keep a remark on hits of which an earlier run has left unknown whether they were recorded."""
+        if text not in self.doubts:
+            self.doubts.append(text)
         self.note(text)
-        self.doubts.append(text)
 
     def _example(self, entry: Entry, reason: str) -> None:
         if len(self.examples) < EXAMPLES:

@@ -14,14 +14,15 @@ A pipe is known by the name that --journal-name gives it, and by its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 
 from piwik_import import identity, rotation
 from piwik_import.errors import PiwikImportError, SourceError, UsageError
-from piwik_import.journal import Journal, Stored
+from piwik_import.journal import Journal, LockedError, Stored
 from piwik_import.report import Report
 from piwik_import.source import Source
 
@@ -70,9 +71,19 @@ class Resumer:
 
         Raises LockedError, SourceError, JournalError, UsageError.
         """
-        sources = list(sources)
+        sources, until = list(sources), monotonic() + self.patience
         if self.pipe is not None and sum(source.is_pipe for source in sources) > 1:
             raise UsageError("--journal-name names one pipe, and here are several: import them one after another.")
+        while True:
+            try:
+                return self._resumed(sources)
+            except LockedError as error:
+                # Waited for with nothing locked, or two imports of the same logs in other orders wait for each other.
+                self.journal.unlock()
+                self.journal.lock(error.source, max(0.0, until - monotonic()))
+                self.journal.unlock()
+
+    def _resumed(self, sources: Sequence[Source]) -> list[Resumed]:
         found: dict[int, Resumed] = {}
         resumed = [self._unchanged(source, found) for source in sources]
         for step in (self._known, self._new):  # so that of two copies the one that is known decides
@@ -127,7 +138,8 @@ class Resumer:
     def _beginning(self, source: Source) -> bytes:
         """Return by what a source is known."""
         if source not in self._beginnings:
-            self._beginnings[source] = self._beginning_of_pipe(source) if source.is_pipe else beginning_of(source)
+            of = self._beginning_of_pipe if source.is_pipe else identity.beginning_of
+            self._beginnings[source] = of(source)
         return self._beginnings[source]
 
     def _path(self, source: Source) -> str:
@@ -172,7 +184,7 @@ class Resumer:
 
     def _taken(self, stored: Stored, source: Source) -> Stored:
         """Lock a row for this run, and note how its log lies now."""
-        self.journal.lock(stored, self.patience)
+        self.journal.lock(stored, 0)
         stored = self.journal.reread(stored)  # another import may just have ended
         self._lies_now(stored, source)
         stored.file = None
@@ -252,16 +264,6 @@ class Resumer:
             )
 
 
-def beginning_of(source: Source) -> bytes:
-    """Return by what a file is known, however long its headers are; nothing if it has only these."""
-    size = 2 * identity.LIMIT
-    while True:
-        head = source.head(size)
-        if (beginning := identity.beginning(head)) or len(head) < size:
-            return beginning
-        size *= 8
-
-
 def still_lies(source: Source, stored: Stored, begun: bool) -> bool:
     """Tell whether what was just read of a source belongs to the log that was found under its name at the start.
 
@@ -274,14 +276,14 @@ def still_lies(source: Source, stored: Stored, begun: bool) -> bool:
             return True  # as it lay when it was looked up: that is cheaper than to look again, for each block
         if now.inode != source.inode:
             return begun
-        return stored.beginning.fits(beginning_of(now))
+        return stored.beginning.fits(identity.beginning_of(now))
     except SourceError:
         return begun
 
 
 def _holds(stored: Stored, source: Source) -> bool:
     """Tell whether the log of a row is that of a file."""
-    return stored.beginning.fits(beginning_of(source)) and _goes_on(source, stored)
+    return stored.beginning.fits(identity.beginning_of(source)) and _goes_on(source, stored)
 
 
 def _goes_on(source: Source, stored: Stored) -> bool:

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "rejects": "errors tracking translate",
     "client": "errors tracking address connection",
     "report": "errors filters translate",
-    "identity": "",
+    "identity": "source",
     "journal": "errors translate identity",
     "ledger": "errors journal",
     "acknowledged": "translate lanes identity journal",

@@ -433,6 +433,15 @@ def start_small(tmp_path, tracker):
     return start
 
 
+@pytest.mark.parametrize("size", [1, 3000, 8192, 20_000])
+def test_a_disk_too_full_for_a_journal_is_left_as_it_was(start_small, make_log, tmp_path, size):
+    outcome = start_small(size, make_log(lines=3))
+    assert outcome.returncode in (2, 75)
+    assert b"journal" in outcome.stderr
+    left = sorted(path.name for path in (tmp_path / "state" / "piwik-import").iterdir())
+    assert [name for name in left if ".new" in name] == []
+
+
 # ---- locks
 
 

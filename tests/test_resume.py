@@ -164,7 +164,7 @@ def test_logs_are_told_apart_behind_the_same_headers(tmp_path):
     for name in "ab":
         (tmp_path / name).write_bytes(headers + name.encode() * 9_000)
     assert identity.beginning(headers) == b""
-    one, other = (resume.beginning_of(Source(str(tmp_path / name))) for name in "ab")
+    one, other = (identity.beginning_of(Source(str(tmp_path / name))) for name in "ab")
     assert (one, other) == (b"a" * identity.LIMIT, b"b" * identity.LIMIT)
 
 
@@ -818,6 +818,24 @@ def test_a_second_import_of_the_same_log_ends_at_once_or_waits(start_program, ru
     assert outcome.code == 0
     assert outcome.summary["lines"]["read"] == 0
     assert Counter(hit["idsite"] for hit in tracker.recorded) == {"1": 50, "2": 50}
+
+
+def test_two_imports_of_the_same_logs_in_other_orders_do_not_wait_for_each_other(
+    tmp_path, start_program, server, tracker
+):
+    logs = [tmp_path / f"{name}.log" for name in "ab"]
+    for number, log in enumerate(logs):
+        write(log, *range(100 * number, 100 * number + 30))
+    with Journal(tmp_path / "state/piwik-import/journal.db") as journal:
+        here = resume.Resumer(journal, f"{tracker.url}piwik.php site 1", Report())
+        first, second = (one.stored for one in here(find(list(map(str, logs)))))
+        journal.unlock()
+        journal.lock(first, 0)
+        other = start_program(*reversed(logs), "--wait", 30, env=server)
+        time.sleep(1)  # by now it has found the second free, and waits for the first
+        journal.lock(second, 10)
+    assert other.wait(30) == 0
+    assert pages(tracker) == numbers(30) + numbers(100, 130)
 
 
 # ---- the command `journal`

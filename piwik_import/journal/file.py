@@ -115,24 +115,26 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
 def _create(path: Path) -> None:
     """Make a new journal that is never seen half made, even if we die on the way."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)
+    _remove(draft)
     os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     db = sqlite3.connect(draft, isolation_level=None)
     try:
         _set_up(db)
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         _migrate(db, path)
-    except BaseException:
-        draft.unlink()
-        raise
-    finally:
         db.close()
-    try:
         os.link(draft, path)
     except FileExistsError:  # another process was quicker
         pass
     finally:
-        draft.unlink()
+        db.close()
+        _remove(draft)
+
+
+def _remove(draft: Path) -> None:
+    """Remove a database, and what SQLite leaves beside it when the disk is full."""
+    for end in ("", "-wal", "-shm"):
+        Path(f"{draft}{end}").unlink(missing_ok=True)
 
 
 def _set_up(db: sqlite3.Connection) -> None:

@@ -53,7 +53,8 @@ class JournalBroken(UnavailableError):
 class LockedError(UnavailableError):
     """Another process is importing the same log to the same destination."""
 
-    def __init__(self, name: str, process: int) -> None:
+    def __init__(self, source: Stored, process: int) -> None:
+        name, self.source = source.name, source
         who = f"process {process}" if process else "another process"
         super().__init__(f"{printable(name)}: {who} is importing this log already. --wait SECONDS waits for it.")
 
@@ -73,6 +74,10 @@ class Journal:
     def close(self) -> None:
         """Release the file and all locks."""
         self._db.close()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Let go of all locks."""
         if self._locks is not None:
             os.close(self._locks)
             self._locks = None
@@ -230,7 +235,7 @@ class Journal:
                 self._locks = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             while not _lock(self._locks, source.id):
                 if time.monotonic() >= until:
-                    raise LockedError(source.name, _holder(self._locks, source.id))
+                    raise LockedError(source, _holder(self._locks, source.id))
                 time.sleep(0.1)
         except OSError as error:
             raise JournalError(self.path, f"its locks cannot be had ({error})") from None
