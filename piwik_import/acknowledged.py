@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
@@ -42,6 +42,7 @@ class Acknowledged:
         self._lanes = lanes
         self._run = time.time_ns()
         self._places = [START] * len(lanes)
+        self._tracked: list[Counter[int]] = [Counter() for _ in range(len(lanes))]  # hits of each, by source
         self._sent: list[dict[int, Doubt]] = [{} for _ in range(len(lanes))]  # of each lane, by source: on its way
         self._read = START
         self._finals: dict[int, tuple[int, int]] = {}
@@ -108,6 +109,7 @@ class Acknowledged:
             self._advance(lane, (last.source, last.end, last.line))
             if (stored := self._sources[last.source]) is not None:
                 stored.hits += tracked
+                self._tracked[lane][last.source] += tracked
 
     def withdraw(self, lane: int) -> None:
         """Note that the chunk begun last in a lane has certainly not been recorded."""
@@ -169,13 +171,13 @@ class Acknowledged:
 
     def _rows(self, lane: int) -> Iterator[Lane]:
         """Yield where a lane is in each source in which it is not where the source's row says, or has a chunk."""
-        sent = self._sent[lane]
+        sent, tracked = self._sent[lane], self._tracked[lane]
         at, end, line = self._places[lane]
         for number in sent.keys() | {at}:
             stored = self._sources[number]
             if stored is not None and (number in sent or (end and number not in self._due)):
                 place = (end, line) if number == at else (0, 0)
-                yield Lane(stored.id, self._run, lane, len(self._lanes), *place, sent.get(number))
+                yield Lane(stored.id, self._run, lane, len(self._lanes), *place, tracked[number], sent.get(number))
 
     def _advance(self, lane: int, place: Place) -> None:
         """Move a lane to a later place. Rows that it leaves are due; that of a source that is not read is not ours."""
@@ -190,6 +192,7 @@ class Acknowledged:
         if stored is None:
             return None
         for lane, (at, *place) in enumerate(self._places):
+            self._tracked[lane].pop(number, None)
             if at >= number:
                 stored.advance(lane, len(self._lanes), *(place if at == number else self._final(number)))
         end, _ = stored.place

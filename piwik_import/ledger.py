@@ -10,6 +10,9 @@ from typing import Any
 from piwik_import.errors import UsageError, printable
 from piwik_import.journal import Doubt, Journal, Stored
 
+NAME = 50
+"""Characters of a source's name in the table: the last ones, which tell it from others."""
+
 
 def find(journal: Journal, name: str) -> list[Stored]:
     """Return the rows of a source: by number, by name or path, or by the end of these. Raises UsageError."""
@@ -36,7 +39,7 @@ def listing(rows: Sequence[Stored], *, as_json: bool) -> str:
         table.append(
             (
                 str(row.id),
-                printable(row.name, 50),
+                printable(row.name if len(row.name) <= NAME else f"…{row.name[1 - NAME :]}"),
                 f"{row.place[1]:,}",
                 f"{row.hits:,}",
                 f"{doubt:,}" if doubt else "",

@@ -68,7 +68,7 @@ def test_a_row_is_read_back_as_it_was_written(journal, row):
 
 def in_doubt(*doubts, place=0):
     """Return lanes that have these chunks on their way, and have come to a place before that."""
-    return [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, place, place // 10, doubt) for doubt in doubts]
+    return [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, place, place // 10, 0, doubt) for doubt in doubts]
 
 
 @pytest.mark.parametrize("count", [1, 4, 300])
@@ -85,6 +85,8 @@ def test_where_a_lane_is_adds_to_what_the_row_of_its_source_says(journal, row, c
     journal.note([Lane(row.id, 1, 0, count, 600, 60)])
     [found] = reopened(journal)
     assert found.ends[0] == 600
+    journal.note([Lane(row.id, 1, 0, count, 600, 60, 77)])
+    assert reopened(journal)[0].hits == 77
     assert found.doubts == doubts[1:]
 
 
@@ -395,7 +397,7 @@ def test_a_full_disk_at_the_start_is_an_error_before_anything_is_sent(start_smal
 def test_a_full_disk_midway_stops_the_import_with_its_requests_settled(start_small, run_program, tracker, make_log):
     log = make_log(lines=4_000, visitors=200)
     tracker.pause = lambda: 0.01
-    outcome = start_small(200 << 10, log, "--chunk-size", 10, "--recorders", 2)
+    outcome = start_small(100 << 10, log, "--chunk-size", 10, "--recorders", 2)
     assert outcome.returncode == 75, outcome.stderr
     assert b"full" in outcome.stderr or b"I/O" in outcome.stderr
     assert outcome.stderr.count(b"\n") == 1
@@ -422,7 +424,7 @@ def start_small(tmp_path, tracker):
             [sys.executable, "-m", "piwik_import", "--summary", "none", *map(str, options), log],
             env=environment()
             | {"XDG_STATE_HOME": str(tmp_path / "state"), "HOME": str(tmp_path), "PIWIK_SITE": "1"}
-            | {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token},
+            | {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             preexec_fn=limit,
@@ -555,7 +557,9 @@ def test_a_chunk_is_on_disk_before_begin_returns_and_gone_with_the_next(journal,
     acknowledged.begin(0, lanes.take(0))
     [found] = reopened(journal)
     assert [(doubt.first, doubt.last) for doubt in found.doubts] == [(3, 4)]
-    assert found.ends[0] == 20
+    assert (found.ends[0], found.hits) == (20, 2)
+    acknowledged.flush()
+    assert (reopened(journal)[0].ends[0], reopened(journal)[0].hits) == (20, 2)
 
 
 def test_a_chunk_that_was_certainly_not_recorded_is_in_doubt_no_more(journal, row, lanes):

@@ -168,6 +168,42 @@ def test_logs_are_told_apart_behind_the_same_headers(tmp_path):
     assert (one, other) == (b"a" * identity.LIMIT, b"b" * identity.LIMIT)
 
 
+HEADERS = b"""#Software: Microsoft Internet Information Services 10.0
+#Version: 1.0
+#Date: 2026-03-05 00:00:00
+#Fields: date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent)
+"""
+
+
+def test_logs_with_equal_w3c_headers_are_each_imported_once(run_import, tracker, tmp_path):
+    form = tmp_path / "w3c.toml"
+    form.write_text("""title = "W3C"
+source = "https://www.w3.org/TR/WD-logfile.html"
+pattern = '[{time}] {ip} "{request}" {status} "{user_agent}"'
+""")
+
+    def visit(name, *of):
+        with (tmp_path / name).open("ab") as file:
+            line = b'[05/Mar/2026:10:00:00 +0000] 198.18.0.1 "GET /%d HTTP/1.1" 200 "Mozilla/5.0"\n'
+            file.writelines(line % one for one in of)
+        os.utime(tmp_path / name, OLD)
+
+    names = ["u_ex260305.log", "u_ex260306.log"]
+    for name in names:
+        (tmp_path / name).write_bytes(HEADERS)
+    for first in (0, 3, 40):  # with headers alone, with a few lines, and with many
+        run_import("--format", form, tmp_path / "u_ex*")
+        for number, name in enumerate(names):
+            start = 100 * number + first
+            visit(name, *range(start, start + (3 if first == 0 else 37)))
+            if first == 3:
+                with (tmp_path / name).open("ab") as file:
+                    file.write(HEADERS)  # as after a restart
+    run_import("--format", form, *(tmp_path / name for name in reversed(names)))
+    assert pages(tracker) == numbers(77) + numbers(100, 177)
+    assert run_import("--format", form, tmp_path / "u_ex*").summary["lines"]["read"] == 0
+
+
 def test_lines_may_be_out_of_order_and_clocks_may_jump(run_import, tracker, log):
     lines = [line_of(page, time=START + timedelta(hours=-page % 7)).encode() for page in range(60)]
     log.write_bytes(b"".join(lines[:30]))

@@ -45,6 +45,7 @@ MIGRATIONS = (
         lane INTEGER NOT NULL,
         lanes INTEGER NOT NULL,
         place INTEGER NOT NULL, line INTEGER NOT NULL, -- up to which its hits have been acknowledged
+        tracked INTEGER NOT NULL,                   -- how many that were, beside those that the source's row counts
         first INTEGER, last INTEGER,                -- lines of the chunk in doubt, if there is one
         "end" INTEGER,
         hits INTEGER,
@@ -53,8 +54,8 @@ MIGRATIONS = (
         PRIMARY KEY (source, run, lane)
     ) WITHOUT ROWID;
     INSERT INTO lanes
-        SELECT source, run, lane, lanes, 0, 0, first, last, "end", hits, since,
-            seal(source, run, lane, lanes, 0, 0, first, last, "end", hits, since)
+        SELECT source, run, lane, lanes, 0, 0, 0, first, last, "end", hits, since,
+            seal(source, run, lane, lanes, 0, 0, 0, first, last, "end", hits, since)
         FROM in_doubt;
     DROP TABLE in_doubt;
     """,
@@ -141,7 +142,7 @@ def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
-    # To write where the log of SQLite has been written before costs two thirds of what it costs to make it grow.
+    # To write where SQLite's log has been written before takes 0.07 ms of CPU a chunk, to make it grow 0.11.
     db.execute("PRAGMA wal_autocheckpoint = 50")
 
 

@@ -41,6 +41,8 @@ class Lane:
     place: int
     """Where its last acknowledged hit ends; 0 if that says no more than the source's row does."""
     line: int
+    tracked: int = 0
+    """How many hits were recorded of it, beside those that the source's row counts."""
     doubt: Doubt | None = None
 
 
@@ -173,7 +175,7 @@ def lane_to_row(lane: Lane) -> tuple[object, ...]:
     """Return the values of a row of the table ``lanes``."""
     doubt = lane.doubt
     chunk = (doubt.first, doubt.last, doubt.end, doubt.hits, doubt.since) if doubt else (None,) * 5
-    row = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, *chunk)
+    row = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, lane.tracked, *chunk)
     return (*row, seal(row))
 
 
@@ -181,6 +183,6 @@ def lane_from_row(row: Sequence[Any]) -> Lane:
     """Make a `Lane` of a row of the table ``lanes``. Raises ValueError if it is damaged."""
     if seal(row[:-1]) != row[-1]:
         raise ValueError("what it holds of a lane is damaged")
-    source, run, lane, lanes, place, line, first, last, end, hits, since = row[:-1]
+    source, run, lane, lanes, place, line, tracked, first, last, end, hits, since = row[:-1]
     doubt = None if first is None else Doubt(source, run, lane, lanes, first, last, end, hits, since)
-    return Lane(source, run, lane, lanes, place, line, doubt)
+    return Lane(source, run, lane, lanes, place, line, tracked, doubt)

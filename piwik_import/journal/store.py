@@ -34,7 +34,7 @@ from piwik_import.journal.rows import (
 from piwik_import.translate import SLOTS
 
 PLACES = ", ".join("?" * len(COLUMNS.split(",")))
-LANE = f"({', '.join('?' * 12)})"
+LANE = f"({', '.join('?' * 13)})"
 """The places of the values of a row of the table ``lanes``."""
 FEW = 64
 """Lanes that one statement takes: SQLite has room for 999 values in each, or for more."""
@@ -131,6 +131,7 @@ class Journal:
                 for row in self._rows("SELECT * FROM lanes WHERE source = ?", one.id):
                     lane = lane_from_row(row)
                     one.advance(lane.lane, lane.lanes, lane.place, lane.line)
+                    one.hits += lane.tracked
                     one.doubts += [lane.doubt] if lane.doubt else []
                 one.doubts.sort(key=lambda doubt: doubt.first)
         except ValueError as error:
@@ -213,7 +214,7 @@ class Journal:
         """Write a source's row, with which those of its lanes are void but for what is in doubt."""
         self._db.execute(f"UPDATE sources SET ({COLUMNS}) = ({PLACES}) WHERE id = ?", (*to_row(one), one.id))
         self._db.execute("DELETE FROM lanes WHERE source = ?", (one.id,))
-        lanes = [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, 0, 0, doubt) for doubt in one.doubts]
+        lanes = [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, 0, 0, 0, doubt) for doubt in one.doubts]
         self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
 
     def forget(self, source: Stored) -> None:
