@@ -82,17 +82,21 @@ def prepare(
     format_name: str | None,
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
+    certain: Definition | None = None,
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
+    Where the format is `certain`, the lines are not even looked at.
+
     Raises SourceError, UnknownFormat, FormatError, LockedError, JournalError.
     """
-    fixed = _definition(format_name) if format_name else None
+    fixed = certain or (_definition(format_name) if format_name else None)
     found = source.find(logs)
     todo = [Job(one, fixed) for one in found] if resume is None else [_resumed(one, fixed) for one in resume(found)]
     for job in todo:
-        if not job.nothing_new:
+        if not job.nothing_new and not certain:
             _recognise(job)
+        job.lacks_host = job.lacks_host and not certain
     if order == "time":
         todo.sort(key=lambda job: job.first)
     return todo

@@ -6,6 +6,8 @@ One JSON object a line, appended as it happens, so that `piwik-import replay` ca
     text     the line itself            hit            the parameters of its hit; null if it became none
     fate     see `FATES`                reason         why, with what the server answered if it was asked
 
+The first line gives the file a name of its own, by which a replay that was broken off knows it again.
+
 Bytes of a line that are not UTF-8 are lone surrogates, escaped. Tokens are no part of a hit and never in it.
 """
 
@@ -14,8 +16,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +33,15 @@ FATES = {
     "unknown": "one of several hits of which the server did not record all, and did not say which",
     "in doubt": "the server may have recorded the hit: its answer was lost",
 }
+
+
+REPLAYED = ".replaying"
+"""What is added to the name of a file while it is replayed."""
+
+NAME = '{"rejects": "'
+"""What the first line begins with."""
+
+Row = dict[str, Any]
 
 
 class Rejects:
@@ -45,11 +58,11 @@ class Rejects:
 
     def add_bad(self, source: str, bad: Sequence[BadEntry]) -> None:
         """Keep lines that are no hit. Raises PiwikImportError if the disk does not take them."""
-        self._write([_row(source, one.line, one.begin, one.text, None, "invalid", one.reason) for one in bad])
+        self._write([self._row(source, one, None, "invalid", one.reason) for one in bad])
 
     def add(self, source: str, entries: Sequence[Entry], fate: str, reason: str) -> None:
         """Keep hits that were sent. It is on disk on return. Raises PiwikImportError if the disk does not take them."""
-        rows = [_row(source, one.line, one.begin, one.text, decode(one.query), fate, reason) for one in entries]
+        rows = [self._row(source, entry, decode(entry.query), fate, reason) for entry in entries]
         self._write(rows, to_disk=True)
 
     def close(self) -> None:
@@ -60,7 +73,12 @@ class Rejects:
                     os.fsync(file.fileno())
                 self._file = None
 
-    def _write(self, rows: Sequence[dict[str, Any]], to_disk: bool = False) -> None:
+    def _row(self, source: str, one: Entry | BadEntry, hit: dict[str, str] | None, fate: str, reason: str) -> Row:
+        text = one.text if one.text.isascii() else one.text.encode("latin-1").decode("utf-8", "surrogateescape")
+        where = {"source": source, "line": one.line, "offset": one.begin, "text": text}
+        return where | {"hit": hit, "fate": fate, "reason": reason}
+
+    def _write(self, rows: Sequence[Row], to_disk: bool = False) -> None:
         if self.path is None or not rows:
             return
         with self._lock:
@@ -74,23 +92,72 @@ class Rejects:
             self.count += len(rows)
 
 
-def opened(path: Path) -> BinaryIO:
-    """Open a rejects file to append whole lines to it, as others may. Nobody replays it meanwhile.
+class Again(Rejects):
+    """The rejects of a replay: the rows of the file that is replayed, as they were but for why they failed again."""
 
-    Raises OSError, UnavailableError.
+    def _row(self, source: str, one: Entry | BadEntry, hit: dict[str, str] | None, fate: str, reason: str) -> Row:
+        row = read(one.text)
+        if row is None:
+            return super()._row(source, one, hit, fate, reason)
+        return row if hit is None else row | {"fate": fate, "reason": reason}
+
+
+def read(line: str) -> Row | None:
+    """Return the row on a line of a rejects file; None if it is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and {"hit", "fate", "reason"} <= row.keys() else None
+
+
+def opened(path: Path) -> BinaryIO:
+    """Open a rejects file to append whole lines to it, as others may; one that is replayed meanwhile is another file.
+
+    Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UnavailableError(f"--rejects {printable(str(path))}: it is being replayed; run again later") from None
+    while True:
+        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            break
+        file.close()  # it was just taken away to be replayed
+    if os.fstat(file.fileno()).st_size == 0:
+        file.write(f'{NAME}{secrets.token_hex(8)}"}}\n'.encode("ascii"))
     return file
 
 
+@contextmanager
+def taken_away(path: Path) -> Iterator[Path]:
+    """Give a rejects file another name while it is replayed, so that what fails now begins a new one.
+
+    What a replay left that was broken off comes first. Without an exception the file is removed.
+
+    Raises UnavailableError, UsageError.
+    """
+    away = path.with_name(path.name + REPLAYED)
+    try:
+        with open(away if away.exists() else path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UnavailableError(
+                    f"{printable(str(path))}: an import or a replay is using it; run again"
+                ) from None
+            if not file.readline(100).startswith(NAME.encode("ascii")):
+                raise UsageError(f"{printable(str(path))}: this is no rejects file.")
+            if not away.exists():
+                path.rename(away)
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield away
+            away.unlink()
+    except OSError as error:
+        raise UsageError(f"{printable(str(path))}: {error.strerror}") from None
+
+
 def check(path: Path) -> None:
-    """Make sure that a rejects file can be written, before anything is sent. Raises UsageError, UnavailableError."""
+    """Make sure that a rejects file can be written, before anything is sent. Raises UsageError."""
     is_new = not path.exists()
     try:
         opened(path).close()
@@ -98,18 +165,3 @@ def check(path: Path) -> None:
             path.unlink()  # one that is empty would only make people look into it
     except OSError as error:
         raise UsageError(f"--rejects {printable(str(path))}: {error.strerror}") from None
-
-
-def _row(
-    source: str, line: int, offset: int, text: str, hit: dict[str, str] | None, fate: str, reason: str
-) -> dict[str, Any]:
-    plain = text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
-    return {
-        "source": source,
-        "line": line,
-        "offset": offset,
-        "text": plain,
-        "hit": hit,
-        "fate": fate,
-        "reason": reason,
-    }

@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "days": "memo translate",
     "chunk": "translate",
     "rejects": "errors tracking translate",
+    "replay": "parsers hits source tracking translate rejects",
     "client": "errors tracking address connection",
     "report": "errors filters translate",
     "identity": "source",
@@ -51,11 +52,11 @@ MAY_IMPORT = {
     "credentials": "errors",
     "interrupt": "errors",
     "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
-    " journal acknowledged resume jobs pace days rejects delivery check interrupt",
+    " journal acknowledged resume jobs pace days rejects replay delivery check interrupt",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address connection policy source parsers hits report journal ledger check credentials importer"
-    " progress sandbox",
+    "cli": "errors address connection policy source parsers hits report journal ledger check credentials rejects"
+    " importer progress sandbox",
     "__main__": "cli",
 }
 

@@ -104,7 +104,7 @@ def import_(
         **options,
     )
     with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):
-        code = _run(settings, output, progress, summary, after)
+        code = carry_out(settings, output, progress, summary, after)
     sys.exit(code)
 
 
@@ -132,7 +132,7 @@ def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Cal
         yield replace(settings, connection=way, destination=destination), lambda: str(tracker.report())
 
 
-def _run(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:
+def carry_out(settings: Settings, output: str | None, progress: str, summary: str, after: Callable[[], str]) -> int:
     """Run the import, show what came of it, and return the exit code."""
     from piwik_import import importer
     from piwik_import.cli.output import opened, show_summary

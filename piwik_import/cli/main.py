@@ -12,6 +12,7 @@ from piwik_import.cli.checking import check
 from piwik_import.cli.commands import formats, journal, sandbox
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
+from piwik_import.cli.replaying import replay
 from piwik_import.errors import PiwikImportError, UsageError
 
 
@@ -35,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (import_, check, formats, journal, sandbox):
+for command in (import_, replay, check, formats, journal, sandbox):
     cli.add_command(command)
 
 

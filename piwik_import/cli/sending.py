@@ -59,13 +59,6 @@ sending = group(
         metavar="N",
         help="How often to try while the server is in trouble.  [default: as often as there is time]",
     ),
-    option(
-        "--rejects",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Where to keep lines and hits that were not imported, for `piwik-import replay`."
-        "  [default: beside the journal]",
-    ),
 )
 
 going_on = group(
@@ -83,6 +76,13 @@ going_on = group(
         type=click.Choice(["resend", "skip"]),
         default="resend",
         help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
+    ),
+    option(
+        "--rejects",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where to keep lines and hits that were not imported, for `piwik-import replay`."
+        "  [default: beside the journal]",
     ),
     option(
         "--journal-name",

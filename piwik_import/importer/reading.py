@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from piwik_import.address import base_url
 from piwik_import.errors import Interrupted, SourceError, UnknownFormat, UsageError
@@ -12,6 +12,7 @@ from piwik_import.importer.settings import Settings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
 from piwik_import.parsers.definition import Definition
+from piwik_import.replay import REJECTS, Replayer
 from piwik_import.report import Report
 from piwik_import.source import Block
 from piwik_import.translate import Batch, Plan, Translator, without_format
@@ -30,7 +31,7 @@ class Reading:
         self._jobs = todo
         self._report = report
         self._asked = asked
-        self._translators: dict[int, Translator] = {}
+        self._translators: dict[int, Callable[[Block], Batch]] = {}
 
     @property
     def needs_base(self) -> bool:
@@ -91,7 +92,7 @@ class Reading:
         """Translate a block, drop what is done already, and count it."""
         job = self._jobs[number]
         if job.definition is not None and number not in self._translators:
-            self._translators = {number: Translator(self._plan(number, job, job.definition))}
+            self._translators = {number: self._translator(number, job, job.definition)}
         batch = self._translators[number](block) if job.definition is not None else without_format(block)
         if job.done is not None:
             batch.drop(job.done)
@@ -99,7 +100,7 @@ class Reading:
         self._report.sources[number].position = job.source.position
         return batch
 
-    def _plan(self, number: int, job: Job, known: Definition) -> Plan:
+    def _translator(self, number: int, job: Job, known: Definition) -> Callable[[Block], Batch]:
         """Decide what becomes of the lines of a source, now that there are some."""
         settings = self._settings
         self._report.sources[number].format = known.name
@@ -107,7 +108,9 @@ class Reading:
             job.stored.format = known.name
         if job.note is not None:
             self._report.note(job.note)
-        return Plan(
+        if known is REJECTS:
+            return Replayer(number, settings.uncertain)
+        plan = Plan(
             source=number,
             definition=known,
             filters=FilterSettings(
@@ -116,3 +119,4 @@ class Reading:
             hits=HitSettings(settings.site, self.base_url, settings.bots, settings.downloads),
             keep_hits=self.keep_hits,
         )
+        return Translator(plan)

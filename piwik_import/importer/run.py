@@ -23,6 +23,7 @@ from piwik_import.importer.reading import Reading
 from piwik_import.importer.settings import Settings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
+from piwik_import.replay import REJECTS
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
 
@@ -59,7 +60,8 @@ def run(
             if resume is not None:
                 stack.enter_context(resume.journal)
             stack.callback(tell if resume is None else partial(resume.told, tell))
-            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+            kept = REJECTS if settings.replay else None
+            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume, kept)
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):
@@ -75,12 +77,12 @@ def run(
 @contextmanager
 def _rejects(settings: Settings, report: Report) -> Iterator[Rejects]:
     """Keep what is not imported, and say where."""
-    from piwik_import.rejects import Rejects, check
+    from piwik_import.rejects import Again, Rejects, check
 
     if settings.rejects is not None:
         check(settings.rejects)
         report.rejects_file = str(settings.rejects)
-    rejects = Rejects(settings.rejects)
+    rejects = (Again if settings.replay else Rejects)(settings.rejects)
     try:
         yield rejects
     finally:

@@ -32,6 +32,10 @@ class Settings:
     downloads: frozenset[str] = DOWNLOADS
     rejects: Path | None = None
     """Where lines and hits are kept that were not imported; None if they are not."""
+    replay: bool = False
+    """Whether the logs are rejects files, to be sent again."""
+    uncertain: bool = False
+    """Whether to send also those rejects again that the server may have recorded."""
     dry_run: bool = False
     journal: Path | None = None
     """Where progress is kept; None if it is not."""

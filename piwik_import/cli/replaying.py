@@ -1,0 +1,74 @@
+"""The command that sends again what was rejected."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from piwik_import.cli.importing import carry_out
+from piwik_import.cli.options import Command, group, option, taken
+from piwik_import.cli.sending import sending
+from piwik_import.cli.server import connecting, connection, server, tracking
+from piwik_import.cli.trying import messages
+from piwik_import.errors import UsageError, printable
+from piwik_import.policy import Policy
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@group(
+    "Replay",
+    option(
+        "--uncertain", is_flag=True, help="Also hits that the server may have recorded: it may hold them twice then."
+    ),
+    option(
+        "--journal",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="Where to keep what the server has acknowledged.  [default: ~/.local/state/piwik-import/journal.db]",
+    ),
+    option(
+        "--in-doubt",
+        type=click.Choice(["resend", "skip"]),
+        default="resend",
+        help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
+    ),
+)
+@server
+@connecting
+@tracking
+@sending
+@messages
+def replay(
+    file: Path, journal: Path | None, in_doubt: str, site: int | None, progress: str, summary: str, **options: Any
+) -> None:
+    """Send the hits in the rejects FILE again; what fails again stays in it."""
+    from piwik_import.importer import Settings
+    from piwik_import.journal import default_path
+    from piwik_import.rejects import REPLAYED, taken_away
+
+    if not file.exists() and not file.with_name(file.name + REPLAYED).exists():
+        raise UsageError(f"{printable(str(file))}: there is no such file.")
+    options.pop("no_check", None)
+    del options["base_url"]
+    way = connection(options)
+    policy = replace(taken(Policy, options), resend=in_doubt == "resend")
+    with taken_away(file) as away:
+        settings = Settings(
+            logs=[str(away)],
+            connection=way,
+            policy=policy if way.bulk else replace(policy, chunk_size=1),
+            check=False,
+            site=site or 1,
+            journal=journal or default_path(),
+            skip_doubts=in_doubt == "skip",
+            rejects=file,
+            replay=True,
+            **options,
+        )
+        code = carry_out(settings, None, progress, summary, str)
+    sys.exit(code)
