@@ -54,17 +54,18 @@ class Filters:
     def __init__(self, settings: FilterSettings) -> None:
         self._settings = settings
         self._base_host = urlsplit(settings.base_url or "").hostname
+        self._statuses: Memo[int | None, str | None] = Memo(self.of_status)
         self._paths: Memo[str, str | None] = Memo(self.of_path)
         self._agents: Memo[str | None, str | None] = Memo(self.of_agent)
 
     def __call__(self, record: Record) -> str | None:
         """Return the reason of `REASONS` for which `record` is left out, or None; the first of the four that follow."""
-        request = record.request
+        _, _, request, status, _, _, agent, host, _, _ = record
         return (
-            self.of_target(request, record.host)
-            or self.of_status(record.status)
+            ((request.problem or request.authority) and self.of_target(request, host))
+            or self._statuses[status]
             or self._paths[request.path]
-            or self._agents[record.user_agent]
+            or self._agents[agent]
         )
 
     def of_target(self, request: Request, host: str | None) -> str | None:

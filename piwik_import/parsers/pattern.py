@@ -97,10 +97,11 @@ class Pattern:
             values["request"] = f"request_of[{parts}]"
         code = (
             "def parse(line):\n"
-            f"    {', '.join(self.names)}, = (match(line) or match_again(line)).groups()\n"
+            "    found = '\\\\' not in line and quick(line) or match(line) or match_again(line)\n"
+            f"    {', '.join(self.names)}, = found.groups()\n"
             f"    return new(Record, ({', '.join(values.values())}))\n"
         )
-        names = memos | {"match": self._strict.match, "match_again": self._match_again}
+        names = memos | {"quick": self._quick.match, "match": self._strict.match, "match_again": self._match_again}
         names |= {"new": tuple.__new__, "Record": Record}
         exec(code, names)  # made of the names of `FIELDS` alone
         parse: Callable[[str], Record] = names["parse"]
