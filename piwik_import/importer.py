@@ -10,12 +10,12 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from piwik_import import identity, interrupt, jobs
+from piwik_import import identity, interrupt, jobs, keyring
 from piwik_import.address import base_url, tracker_url
 from piwik_import.connection import Connection
 from piwik_import.errors import Interrupted, PiwikImportError, SourceError, UnavailableError, UnknownFormat, UsageError
@@ -26,6 +26,7 @@ from piwik_import.jobs import Job
 from piwik_import.parsers.definition import Definition
 from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
+from piwik_import.shaping import Shaping
 from piwik_import.source import Block
 from piwik_import.translate import Batch, Plan, Translator, without_format
 
@@ -58,6 +59,7 @@ class Settings:
     errors: bool = False
     redirects: bool = False
     downloads: frozenset[str] = DOWNLOADS
+    shaping: Shaping = field(default_factory=Shaping)
     dry_run: bool = False
     journal: Path | None = None
     """Where progress is kept; None if it is not."""
@@ -84,6 +86,7 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
             journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
             resume = None if journal is None else _resumer(settings, journal, report)
             todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+        settings = replace(settings, shaping=keyring.fitted(settings.shaping, todo, journal, report))
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):
@@ -310,5 +313,6 @@ class _Run:
                 settings.bots, settings.static, settings.errors, settings.redirects, self._base_url, settings.downloads
             ),
             hits=HitSettings(settings.site, self._base_url, settings.bots, settings.downloads),
+            shaping=settings.shaping if settings.shaping.applies(known) else None,
             keep_hits=settings.dry_run,
         )

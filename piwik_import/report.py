@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -58,6 +58,14 @@ class Example:
 
 
 @dataclass(slots=True)
+class Omission:
+    """How many hits were made without a parameter, and an example of their lines, if one is known."""
+
+    hits: int
+    example: Example | None
+
+
+@dataclass(slots=True)
 class Report:
     """The counters of one run. Safe to use from several threads."""
 
@@ -77,6 +85,8 @@ class Report:
     requests: int = 0
     retried: int = 0
     examples: list[Example] = field(default_factory=list)
+    warnings: dict[tuple[str, str], Omission] = field(default_factory=dict)
+    """Hits that were made without a parameter that breaks its rule, by parameter and reason."""
     notes: list[str] = field(default_factory=list)
     """What a person should know besides the numbers."""
     troubles: dict[int, str] = field(default_factory=dict)
@@ -141,6 +151,14 @@ class Report:
             self.already += batch.already
             for bad in batch.bad[: EXAMPLES - len(self.examples)]:
                 self.examples.append(Example(read.name, bad.line, bad.reason, bad.text[:200]))
+            for (parameter, reason), warned in batch.warned.items():
+                known = self.warnings.get((parameter, reason))
+                if known is None:
+                    first = None
+                    if warned.line is not None:
+                        first = Example(read.name, warned.line, reason, warned.text[:200])
+                    known = self.warnings[parameter, reason] = Omission(0, first)
+                known.hits += warned.hits
 
     def sending(self, chunk: Sequence[Entry], retry: bool) -> None:
         """Count a request that goes out."""
@@ -225,6 +243,15 @@ class Report:
                 "in_doubt": self.in_doubt,
             },
             "requests": {"bulk": self.requests, "retried": self.retried},
+            "warnings": [
+                {
+                    "parameter": parameter,
+                    "reason": reason,
+                    "hits": warning.hits,
+                    "example": None if warning.example is None else asdict(warning.example),
+                }
+                for (parameter, reason), warning in self.warnings.items()
+            ],
             "notes": self.notes,
             "seconds": round(self.seconds, 3),
         }
@@ -259,6 +286,13 @@ def summary(report: Report) -> list[str]:
         for example in report.examples:
             lines.append(f"  {printable(example.source)}:{example.line}: {printable(example.reason, 300)}")
             lines.append(f"    {printable(example.text, 120)}")
+    if report.warnings:
+        lines.append("Hits that were made without a parameter that breaks its rule:")
+        width = max(len(f"{warning.hits:,}") for warning in report.warnings.values())
+        for (parameter, reason), warning in report.warnings.items():
+            first = warning.example
+            where = "" if first is None else f" (first {printable(first.source)}:{first.line})"
+            lines.append(f"  {warning.hits:{width},}  {parameter}: {reason}{where}")
     if not report.dry_run:
         fates = f"{report.tracked:,} tracked, {report.rejected:,} rejected, {report.in_doubt:,} in doubt"
         lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")

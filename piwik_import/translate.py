@@ -17,8 +17,9 @@ from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine, Record
+from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
-from piwik_import.tracking import Hit, InvalidHit, encode
+from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
 
 SLOTS = 256
 """Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
@@ -46,6 +47,15 @@ class BadEntry(NamedTuple):
     reason: str
 
 
+@dataclass(slots=True)
+class Warned:
+    """How many hits are sent without a parameter that breaks its rule, and the first line of such a hit."""
+
+    hits: int
+    line: int | None = None
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All that decides what becomes of the lines of a source."""
@@ -54,6 +64,8 @@ class Plan:
     definition: Definition
     filters: FilterSettings
     hits: HitSettings
+    shaping: Shaping | None = None
+    """What the user wants of hits; None if that is nothing."""
     keep_hits: bool = False
     """Whether the batch holds the hits themselves too, for --output."""
 
@@ -67,9 +79,15 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     bad: list[BadEntry] = field(default_factory=list)
     filtered: Counter[str] = field(default_factory=Counter)
+    warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
+    """By parameter and reason."""
     hits: list[Hit] = field(default_factory=list)
     already: int = 0
     """Hits left out because an earlier run has had them acknowledged."""
+
+    def warn(self, fault: InvalidHit, line: int | None, text: str = "", hits: int = 1) -> None:
+        """Count hits that are sent without a parameter."""
+        self.warned.setdefault((fault.parameter, fault.reason), Warned(0, line, text)).hits += hits
 
     def drop(self, done: Sequence[int]) -> None:
         """Leave out the hits that end at or before the place of their slot in `done`."""
@@ -94,9 +112,10 @@ class Translator:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._parse = plan.definition.compile()
+        self._shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition)
+        self._parse = plan.definition.compile(self._shaper.wanted if self._shaper else ())
         self._left_out = Filters(plan.filters)
-        self._make_hit = HitMaker(plan.hits)
+        self._make_hit = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(lambda key: crc32(key.encode("utf-8", "surrogateescape")) % SLOTS)
 
     def __call__(self, block: Block) -> Batch:
@@ -121,9 +140,13 @@ class Translator:
                     filtered[left_out_for] += 1
                     continue
                 hit = make_hit(record)
-                entries.append(
-                    new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop))
-                )
+                try:
+                    query = encode(hit)
+                except InvalidHit as fault:
+                    query, faults = encode_rest(hit, fault)
+                    for one in faults:
+                        batch.warn(one, number, line)
+                entries.append(new_entry((query, slots[visitor_key(hit)], source, number, end if end < stop else stop)))
             except (BadLine, InvalidHit) as error:
                 if line.strip("\0\r \t"):
                     batch.bad.append(BadEntry(number, line, str(error)))
@@ -132,6 +155,9 @@ class Translator:
                 continue
             if hits is not None:
                 hits.append(hit)
+        if self._shaper is not None:
+            for parameter, reason, count in self._shaper.over():
+                batch.warn(InvalidHit(parameter, reason), None, hits=count)
         return batch
 
     def _parse_after_nuls(self, line: str) -> Record:

@@ -19,15 +19,22 @@ PACKAGE = Path(piwik_import.__file__).parent
 MAY_IMPORT = {
     "errors": "",
     "memo": "",
-    "parameters": "memo",
+    "kinds": "memo",
+    "parameters": "kinds",
+    "mapping": "kinds parameters",
     "tracking": "memo parameters",
+    "reference": "parameters tracking",
     "clock": "memo errors",
     "stream": "errors",
     "source": "errors stream",
-    "parsers": "errors memo clock",
+    "parsers": "errors memo mapping clock",
     "filters": "memo parsers",
     "hits": "memo tracking parsers filters",
-    "translate": "memo tracking source parsers filters hits",
+    "variables": "kinds mapping tracking",
+    "searches": "memo tracking",
+    "visitors": "memo mapping tracking",
+    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",
+    "translate": "memo tracking source parsers filters hits shaping",
     "lanes": "translate",
     "address": "errors",
     "connection": "",
@@ -43,11 +50,13 @@ MAY_IMPORT = {
     "jobs": "errors source parsers journal resume",
     "delivery": "errors translate lanes policy client report acknowledged",
     "interrupt": "errors",
-    "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
-    " journal acknowledged resume jobs delivery interrupt",
+    "keyring": "errors mapping shaping report journal jobs",
+    "importer": "errors address connection policy source parsers filters hits shaping translate lanes client report"
+    " identity journal acknowledged resume jobs delivery interrupt keyring",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address connection policy source parsers hits report journal ledger importer progress sandbox",
+    "cli": "errors parameters mapping reference address connection policy source parsers hits variables searches"
+    " visitors shaping report journal ledger importer progress sandbox",
     "__main__": "cli",
 }
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from piwik_import import __version__
-from piwik_import.cli.commands import formats, journal, sandbox
+from piwik_import.cli.commands import formats, journal, params, sandbox
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
 from piwik_import.errors import PiwikImportError, UsageError
@@ -34,7 +34,7 @@ def cli() -> None:
     """
 
 
-for command in (import_, formats, journal, sandbox):
+for command in (import_, formats, params, journal, sandbox):
     cli.add_command(command)
 
 

@@ -1,6 +1,8 @@
 """The record on disk of what servers have acknowledged: an SQLite file that outlives crashes and power cuts.
 
     sources     one row for each log and destination: what it is known by, and how far each of 256 slots has come
+    secrets     the key of visitor ids
+    visitors    what the visitors of a source depend on, besides its lines
     in_doubt    the chunks whose fate is not known: written down before a request goes out, settled by its answer
 
 A hit belongs to the slot of its visitor and has been acknowledged if its line ends at or before the slot's place. A
@@ -10,7 +12,19 @@ Every transaction is on disk before the call returns (``synchronous=FULL``). Thi
 """
 
 from piwik_import.journal.file import JournalError, default_path
+from piwik_import.journal.keys import remember_visitors, visitor_id_key, visitors_decided_by
 from piwik_import.journal.rows import Doubt, Stored
 from piwik_import.journal.store import Journal, JournalBroken, LockedError
 
-__all__ = ["Doubt", "Journal", "JournalBroken", "JournalError", "LockedError", "Stored", "default_path"]
+__all__ = [
+    "Doubt",
+    "Journal",
+    "JournalBroken",
+    "JournalError",
+    "LockedError",
+    "Stored",
+    "default_path",
+    "remember_visitors",
+    "visitor_id_key",
+    "visitors_decided_by",
+]
