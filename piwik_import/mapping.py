@@ -234,13 +234,19 @@ SURROGATES = re.compile("[\\ud800-\\udfff]")
 
 
 def text_of(value: Any) -> str:
-    """Return a value as text: true is 1, a whole number has no point, a list or an object is JSON."""
+    """Return a value as text: true is 1, a whole number has no point, a list or an object is JSON.
+
+    Raises ValueError for what is nested too deeply, or a number of thousands of digits.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, list | dict):  # PHP reads no JSON that holds bytes which are not UTF-8
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        try:
+            text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            raise ValueError("a field is nested too deeply") from None
         return SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))

@@ -20,6 +20,9 @@ from piwik_import.translate import Batch, Entry
 EXAMPLES = 5
 """How many invalid lines the summary shows."""
 
+OMISSIONS = 10
+"""How many of the parameters that were left out the summary for people names."""
+
 
 @dataclass(slots=True)
 class SourceReport:
@@ -288,11 +291,14 @@ def summary(report: Report) -> list[str]:
             lines.append(f"    {printable(example.text, 120)}")
     if report.warnings:
         lines.append("Hits that were made without a parameter that breaks its rule:")
-        width = max(len(f"{warning.hits:,}") for warning in report.warnings.values())
-        for (parameter, reason), warning in report.warnings.items():
-            first = warning.example
-            where = "" if first is None else f" (first {printable(first.source)}:{first.line})"
-            lines.append(f"  {warning.hits:{width},}  {parameter}: {reason}{where}")
+        most = sorted(report.warnings.items(), key=lambda item: -item[1].hits)
+        width = len(f"{most[0][1].hits:,}")
+        for (parameter, reason), omission in most[:OMISSIONS]:
+            lines.append(f"  {omission.hits:{width},}  {parameter}: {printable(reason, 300)}")
+            if (first := omission.example) is not None:
+                lines.append(f"    first {printable(first.source)}:{first.line}: {printable(first.text, 120)}")
+        if len(most) > OMISSIONS:
+            lines.append(f"  and {len(most) - OMISSIONS} more, which --summary json lists")
     if not report.dry_run:
         fates = f"{report.tracked:,} tracked, {report.rejected:,} rejected, {report.in_doubt:,} in doubt"
         lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")

@@ -16,7 +16,7 @@ from piwik_import.hits import HitMaker, HitSettings
 from piwik_import.mapping import HitTable, Mapper, Read
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import Record
+from piwik_import.parsers.record import BadLine, Record
 from piwik_import.searches import Searches, SearchSettings
 from piwik_import.tracking import SUBJECTS, Hit
 from piwik_import.variables import Variables, VariableSettings
@@ -113,6 +113,13 @@ class Shaper:
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine."""
         hit = self._make(record)
+        try:
+            self._shape(hit, record)
+        except ValueError as error:  # what no text can be made of
+            raise BadLine(str(error)) from None
+        return hit
+
+    def _shape(self, hit: Hit, record: Record) -> None:
         read = self._reader(record)
         mapped: Hit = {}
         for mapper in self._mappers:
@@ -123,7 +130,6 @@ class Shaper:
         self._searches(record.query, hit)
         self._visitors(read, hit)
         self._variables(read, hit)
-        return hit
 
     def _reader(self, record: Record) -> Read:
         standard, extra = self._standard, record.extra or {}

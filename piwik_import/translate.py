@@ -64,10 +64,10 @@ class Plan:
     definition: Definition
     filters: FilterSettings
     hits: HitSettings
-    shaping: Shaping | None = None
-    """What the user wants of hits; None if that is nothing."""
     keep_hits: bool = False
     """Whether the batch holds the hits themselves too, for --output."""
+    shaping: Shaping | None = None
+    """What the user wants of hits; None if that is nothing."""
 
 
 @dataclass(slots=True)

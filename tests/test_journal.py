@@ -21,7 +21,17 @@ from conftest import tracking
 from piwik_import import identity
 from piwik_import.acknowledged import Acknowledged
 from piwik_import.identity import Mark, digest
-from piwik_import.journal import Doubt, Journal, JournalBroken, JournalError, LockedError, file
+from piwik_import.journal import (
+    Doubt,
+    Journal,
+    JournalBroken,
+    JournalError,
+    LockedError,
+    file,
+    remember_visitors,
+    visitor_id_key,
+    visitors_decided_by,
+)
 from piwik_import.lanes import Lanes
 from piwik_import.translate import SLOTS, Entry
 
@@ -162,6 +172,24 @@ def test_an_older_journal_is_brought_up_to_date_with_all_that_it_holds(journal, 
     with Journal(path), closing(sqlite3.connect(path)) as db:
         assert db.execute("SELECT * FROM notes").fetchall() == []
         assert db.execute("PRAGMA user_version").fetchone() == (len(file.MIGRATIONS),)
+
+
+def test_a_journal_of_the_first_version_is_taken_over(path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(file, "MIGRATIONS", file.MIGRATIONS[:1])
+        with Journal(path) as first:
+            row = first.add("x", "access.log", None, digest(b"beginning"))
+    with Journal(path) as journal:
+        assert [one.id for one in journal.stored()] == [row.id]
+        assert visitors_decided_by(journal, row) == ""
+        remember_visitors(journal, row, "ip-ua")
+        assert visitors_decided_by(journal, row) == "ip-ua"
+        key = visitor_id_key(journal)
+        assert len(key) == 32
+        journal.forget(row)
+        assert visitors_decided_by(journal, row) == ""
+    with Journal(path) as again:
+        assert visitor_id_key(again) == key
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(journal, row, path, monkeypatch):

@@ -379,7 +379,7 @@ def test_the_store_holds_every_parameter_as_received_but_no_token(sandbox):
 
 characters = st.lists(st.integers(0, 0x10FFFF).map(chr)).map("".join)
 texts = st.one_of(st.binary(), characters.map(lambda text: text.encode("utf-8", "surrogatepass")))
-names = st.sampled_from(["action_name", "urlref", "lang", "city", "dimension1", "_rcn", "e_n"])
+names = st.sampled_from("action_name urlref lang city dimension1 _rcn _rck _ref e_n _pks _pkn _pkc source".split())
 
 
 @settings(deadline=None, max_examples=60)

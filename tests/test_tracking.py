@@ -509,7 +509,7 @@ def of_a_log(name: str, value: object, others: dict[str, object]):
     """Return the batch of a JSON log of one line that has `value`, which a mapping gives to the parameter."""
     table = read_table({"map": {name: "value"}, "set": others})
     log = Definition("app", "", "", json={"time": "t:iso8601", "path": "p", "ip": "ip"}, hit=table)
-    plan = Plan(0, log, FilterSettings(), HitSettings(1, "http://example.org"), Shaping())
+    plan = Plan(0, log, FilterSettings(), HitSettings(1, "http://example.org"), shaping=Shaping())
     line = json.dumps({"t": "2026-11-20T09:00:00Z", "p": "/", "ip": "192.0.2.1", "value": value}).encode()
     return Translator(plan)(Block(line, 0, len(line), 1, 1))
 
