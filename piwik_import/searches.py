@@ -27,7 +27,7 @@ class Searches:
 
     def __call__(self, query: str | None, hit: Hit) -> None:
         """Make `hit` a site search, if it is a page and `query` has a keyword."""
-        if query and self._keywords and SUBJECTS.isdisjoint(hit):
+        if query and SUBJECTS.isdisjoint(hit):
             hit.update(self._found[query])
 
     def _find(self, query: str) -> dict[str, str]:

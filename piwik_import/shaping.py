@@ -104,11 +104,13 @@ class Shaper:
         hashed = hasher(shaping.visitors.key)
         self._make = HitMaker(hits)
         self._standard = {name: STANDARD[name] for name in _given(definition)}
-        self._mappers = [Mapper(table, hashed) for table in (definition.hit, shaping.table)]
+        tables = [table for table in (definition.hit, shaping.table) if table != HitTable()]
+        self._mappers = [Mapper(table, hashed) for table in tables]
         bots: Memo[str, bool] = Memo(is_bot)
         self._variables = Variables(shaping.variables, bots.__getitem__ if hits.bots else lambda _: False)
-        self._searches = Searches(shaping.searches)
-        self._visitors = Visitors(shaping.visitors, hashed)
+        self._has_variables = shaping.variables.wanted or any(table.parameters & {"_cvar", "cvar"} for table in tables)
+        self._searches = Searches(shaping.searches) if shaping.searches.keywords else None
+        self._visitors = Visitors(shaping.visitors, hashed) if shaping.visitors.choice != "none" else None
 
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine."""
@@ -127,9 +129,12 @@ class Shaper:
         if "download" not in mapped and not SUBJECTS.isdisjoint(mapped):
             hit.pop("download", None)  # a path that looks like a file's makes no download of what is something else
         hit |= mapped
-        self._searches(record.query, hit)
-        self._visitors(read, hit)
-        self._variables(read, hit)
+        if self._searches is not None:
+            self._searches(record.query, hit)
+        if self._visitors is not None:
+            self._visitors(read, hit)
+        if self._has_variables:
+            self._variables(read, hit)
 
     def _reader(self, record: Record) -> Read:
         standard, extra = self._standard, record.extra or {}

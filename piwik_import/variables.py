@@ -13,12 +13,11 @@ from dataclasses import dataclass
 
 from piwik_import.kinds import VARIABLES
 from piwik_import.mapping import SURROGATES, Read, text_of
+from piwik_import.memo import Memo
 from piwik_import.tracking import Hit
 
 LIMIT = 5
 """Custom variables that Piwik has room for in each scope, if nobody has changed that."""
-
-SCOPES = {"_cvar": "visit", "cvar": "page"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,11 @@ class VariableSettings:
     status_and_bots: bool = False
     """Whether the first of the page is HTTP-code, and the first of the visit Bot or Not-Bot with the user agent."""
     limit: int = LIMIT
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there are any."""
+        return bool(self.visit or self.page or self.status_and_bots)
 
     @property
     def fields(self) -> set[str]:
@@ -53,42 +57,59 @@ class Variables:
     def __init__(self, settings: VariableSettings, is_bot: Callable[[str], bool]) -> None:
         self._limit = settings.limit
         self._is_bot = is_bot
-        self._both = settings.status_and_bots
-        self._wanted = {"_cvar": settings.visit, "cvar": settings.page}
+        self._scopes = [
+            self._scope("_cvar", "user_agent" if settings.status_and_bots else None, settings.visit),
+            self._scope("cvar", "status" if settings.status_and_bots else None, settings.page),
+        ]
         self.over: Counter[tuple[str, str]] = Counter()
         """Variables of a mapped ``_cvar`` or ``cvar`` that were over the limit: parameter and number → hits."""
 
     def __call__(self, read: Read, hit: Hit) -> None:
         """Set the variables in `hit`; those that a mapping gave it keep the numbers that are free."""
-        for parameter, wanted in self._wanted.items():
-            ours = self._of(parameter, wanted, read)
-            given = hit.get(parameter)
-            if given is None and not ours:
-                continue
-            if given is not None:
-                if not _is_good(given):
-                    continue  # encode says what is wrong with it
-                theirs = json.loads(str(given))
-                for number in [number for number in theirs if int(number) > self._limit]:
-                    self.over[parameter, number] += 1
-                    del theirs[number]
-                ours = theirs | ours
+        for parameter, fields, memo in self._scopes:
+            ours = memo[tuple([text_of(read(field)) for field in fields])] if fields else ""
+            if parameter in hit:
+                ours = self._merged(parameter, hit.pop(parameter), ours)
             if ours:
-                hit[parameter] = json.dumps(ours, ensure_ascii=False, separators=(",", ":"))
-            else:
-                hit.pop(parameter, None)
+                hit[parameter] = ours
 
-    def _of(self, parameter: str, wanted: Sequence[tuple[str, str]], read: Read) -> Mapping[str, list[str]]:
-        pairs = [(name, text_of(read(field))) for field, name in wanted]
-        if self._both:
-            agent = text_of(read("user_agent"))
-            first = ("Bot" if self._is_bot(agent) else "Not-Bot", agent)
-            pairs.insert(0, ("HTTP-code", text_of(read("status"))) if parameter == "cvar" else first)
-        return {
-            str(number): [name, SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)]
-            for number, (name, text) in enumerate(pairs[: self._limit], 1)
-            if text
-        }
+    def _scope(
+        self, parameter: str, first: str | None, wanted: Sequence[tuple[str, str]]
+    ) -> tuple[str, list[str], Memo[tuple[str, ...], str]]:
+        """Return the parameter of a scope, the fields it needs, and the memo of their texts → its JSON."""
+        fields = ([first] if first else []) + [field for field, _ in wanted]
+        labels = ([""] if first else []) + [name for _, name in wanted]
+
+        def written(texts: tuple[str, ...]) -> str:
+            ours = {
+                str(number): [label or self._label(parameter, text), SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)]
+                for number, (label, text) in enumerate(zip(labels, texts, strict=False), 1)
+                if text
+            }
+            return _json(ours) if ours else ""
+
+        return parameter, fields[: self._limit], Memo(written)
+
+    def _label(self, parameter: str, text: str) -> str:
+        """Return the name of the first variable of a scope, as Piwik's importer calls it."""
+        if parameter == "cvar":
+            return "HTTP-code"
+        return "Bot" if self._is_bot(text) else "Not-Bot"
+
+    def _merged(self, parameter: str, given: object, ours: str) -> str:
+        """Return `ours` and those of the `given` ones whose numbers are free and within the limit."""
+        if not _is_good(given):
+            return str(given)  # encode says what is wrong with it
+        theirs = json.loads(str(given))
+        for number in [number for number in theirs if int(number) > self._limit]:
+            self.over[parameter, number] += 1
+            del theirs[number]
+        both = theirs | (json.loads(ours) if ours else {})
+        return _json(both) if both else ""
+
+
+def _json(variables: Mapping[str, object]) -> str:
+    return json.dumps(variables, ensure_ascii=False, separators=(",", ":"))
 
 
 def _is_good(given: object) -> bool:

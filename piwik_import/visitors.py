@@ -47,7 +47,7 @@ def hasher(key: bytes) -> Callable[[str], str]:
 
 
 class Visitors:
-    """Gives hits their ``cid``."""
+    """Gives hits their ``cid``, by any choice but ``none``."""
 
     def __init__(self, settings: VisitorSettings, hashed: Callable[[str], str]) -> None:
         self._choice = settings.choice
@@ -55,8 +55,6 @@ class Visitors:
 
     def __call__(self, read: Read, hit: Hit) -> None:
         """Set the visitor's ID in `hit`, if the line says who it is."""
-        if self._choice == "none":
-            return
         if self._choice == "ip-ua":
             who = f"{text_of(read('ip'))}\n{text_of(read('user_agent'))}"
         elif self._choice == "user":

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "parsers": "errors memo mapping clock",
     "filters": "memo parsers",
     "hits": "memo tracking parsers filters",
-    "variables": "kinds mapping tracking",
+    "variables": "memo kinds mapping tracking",
     "searches": "memo tracking",
     "visitors": "memo mapping tracking",
     "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",

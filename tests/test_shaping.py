@@ -323,6 +323,15 @@ def test_the_configuration_may_hold_tables_and_lists(run_import, tracker, app_lo
 
 
 @pytest.mark.parametrize(
+    ("flag", "is_on"),
+    [("--track-http-method", True), ("--track-http-method=true", True), ("--track-http-method=FALSE", False)],
+)
+def test_a_flag_may_have_the_value_that_it_has_in_other_importers(run_program, app_log, flag, is_on):
+    outcome = run_program("--dry-run", "--output", "-", "--summary", "none", flag, *app_log({}))
+    assert (outcome.code, "HTTP-method" in outcome.stdout) == (0, is_on)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--map", "token_auth=user"], "--map token_auth: is sent in the body beside the hits, never in a hit"),
