@@ -186,7 +186,7 @@ TABLE: Mapping[str, tuple[Parameter, ...]] = {
     ),
     "Plugins of Matomo that trackers feed, for replay": (
         Parameter("ma_*", TEXT, "MediaAnalytics plugin", "Piwik 3"),
-        Parameter("cra*", TEXT, "CrashAnalytics plugin", "Matomo 4"),
+        Parameter("cra*", TEXT, "CrashAnalytics plugin", "Matomo 4", decides=True),
     ),
 }
 """The rows by what they are about."""

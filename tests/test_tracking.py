@@ -43,7 +43,7 @@ LATER = """
 
 DECIDING = """
     idsite rec url apiv cid link download search idgoal ca ping e_c e_a c_n c_i ec_id ec_items token_auth cip cdt cdo
-    send_image
+    send_image cra*
 """
 """Parameters that say what a hit is, whose, or when."""
 
