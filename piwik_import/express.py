@@ -13,7 +13,7 @@ byte for byte what the long one gives, or nothing (tests/test_express.py).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, Field, fields
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, NamedTuple
@@ -45,10 +45,14 @@ def applies(definition: Definition, filters: FilterSettings, hits: HitSettings) 
     So a new field or setting, where it is used, sends the lines the long way until it is entered above.
     """
     return FIELDS.issuperset(definition.fields) and all(
-        setting.name in known or getattr(asked, setting.name) == setting.default
+        setting.name in known or getattr(asked, setting.name) == _default(setting)
         for asked, known in ((definition, DEFINITION), (filters, FILTERS), (hits, HITS))
         for setting in fields(asked)
     )
+
+
+def _default(setting: Field[Any]) -> object:
+    return setting.default if setting.default_factory is MISSING else setting.default_factory()
 
 
 CODE = """

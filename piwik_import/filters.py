@@ -60,7 +60,7 @@ class Filters:
 
     def __call__(self, record: Record) -> str | None:
         """Return the reason of `REASONS` for which `record` is left out, or None; the first of the four that follow."""
-        _, _, request, status, _, _, agent, host, _, _ = record
+        _, _, request, status, _, _, agent, host, *_ = record
         return (
             ((request.problem or request.authority) and self.of_target(request, host))
             or self._statuses[status]

@@ -21,9 +21,6 @@ DOWNLOADS = frozenset(
 )
 """Extensions of files that people fetch to keep: recorded as downloads, not as pages."""
 
-LONGEST = 1 << 24
-"""Milliseconds that are no time to make a page: 4.6 hours, as of a WebSocket. The server has no room for them."""
-
 
 @dataclass(frozen=True, slots=True)
 class HitSettings:
@@ -60,7 +57,7 @@ class HitMaker:
 
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine if the log does not say enough for one."""
-        ip, time, request, status, length, referrer, agent, host, user, milliseconds = record
+        ip, time, request, status, length, referrer, agent, host, user, milliseconds, _ = record
         url = self.url(request, host)
         cip, name = self._clients[ip]
         hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}
@@ -76,7 +73,7 @@ class HitMaker:
             hit["action_name"] = _title(status, request, referrer)
         elif self._is_file[request.path]:
             hit["download"] = url
-        if milliseconds is not None and milliseconds < LONGEST:
+        if milliseconds is not None:
             hit["gt_ms"] = hit["pf_srv"] = milliseconds  # Piwik and Matomo 3 know the first, Matomo 4 the second
         if length is not None:
             hit["bw_bytes"] = length
@@ -101,7 +98,7 @@ def moment(time: datetime) -> str:
 
 def visitor_key(hit: Hit) -> str:
     """Return what the server knows the visitor by: all hits with one key belong into one lane."""
-    return str(hit["cid"] if "cid" in hit else hit["cip"])
+    return str(hit["cid"] if "cid" in hit else hit["_id"] if "_id" in hit else hit["cip"])
 
 
 def _base(base_url: str | None, scheme: str, host: str | None) -> str:

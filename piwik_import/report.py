@@ -11,17 +11,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
 
-from piwik_import.errors import printable
-from piwik_import.filters import REASONS
 from piwik_import.translate import Batch, Entry
 
 EXAMPLES = 5
 """How many invalid lines the summary shows."""
-
-WHOLE = 1 << 16
-"""Characters of a note that must not be cut: a path, and some lines for each of 64 lanes."""
 
 
 @dataclass(slots=True)
@@ -61,6 +55,14 @@ class Example:
 
 
 @dataclass(slots=True)
+class Omission:
+    """How many hits were made without a parameter, and an example of their lines, if one is known."""
+
+    hits: int
+    example: Example | None
+
+
+@dataclass(slots=True)
 class Report:
     """The counters of one run. Safe to use from several threads."""
 
@@ -85,6 +87,8 @@ class Report:
     """Lines that were written to `rejects_file`."""
     rejects_file: str | None = None
     examples: list[Example] = field(default_factory=list)
+    warnings: dict[tuple[str, str], Omission] = field(default_factory=dict)
+    """Hits that were made without a parameter that breaks its rule, by parameter and reason."""
     notes: list[str] = field(default_factory=list)
     """What a person should know besides the numbers."""
     doubts: list[str] = field(default_factory=list)
@@ -151,6 +155,14 @@ class Report:
             self.already += batch.already
             for bad in batch.bad[: EXAMPLES - len(self.examples)]:
                 self.examples.append(Example(read.name, bad.line, bad.reason, bad.text[:200]))
+            for (parameter, reason), warned in batch.warned.items():
+                known = self.warnings.get((parameter, reason))
+                if known is None:
+                    first = None
+                    if warned.line is not None:
+                        first = Example(read.name, warned.line, reason, warned.text[:200])
+                    known = self.warnings[parameter, reason] = Omission(0, first)
+                known.hits += warned.hits
 
     def sending(self, chunk: Sequence[Entry], retry: bool) -> None:
         """Count a request that goes out."""
@@ -215,78 +227,3 @@ class Report:
     def _example(self, entry: Entry, reason: str) -> None:
         if len(self.examples) < EXAMPLES:
             self.examples.append(Example(self.sources[entry.source].name, entry.line, reason, entry.query[:200]))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the summary for programs."""
-        return {
-            "sources": [
-                {
-                    "name": source.name,
-                    "format": source.format,
-                    "lines": source.lines - source.left,
-                    "bytes": source.bytes,
-                    "resumed_at": source.resumed_at,
-                }
-                for source in self.sources
-            ],
-            "lines": {
-                "read": self.read,
-                "imported": self.imported,
-                "invalid": self.invalid,
-                "already_imported": self.already,
-                "filtered": dict(self.filtered),
-                "left": self.left,
-            },
-            "hits": {
-                "sent": self.sent,
-                "tracked": self.tracked,
-                "rejected": self.rejected,
-                "in_doubt": self.in_doubt,
-            },
-            "requests": {"bulk": self.requests, "retried": self.retried},
-            "rejects": {"file": self.rejects_file, "lines": self.rejects, "unknown": self.unknown},
-            "notes": self.notes,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def as_text(self) -> str:
-        """Return the summary for people."""
-        return "\n".join(summary(self))
-
-
-def summary(report: Report) -> list[str]:
-    """Return the lines of the summary for people: what was imported, what was left out and why."""
-    seconds = report.seconds
-    rate = f"{report.read / seconds:,.0f} lines/s" if seconds > 0 else ""
-    lines = []
-    for source in report.sources:
-        lines.append(
-            f"{printable(source.name)}: {source.lines - source.left:,} lines, format {source.format or '(empty)'}"
-        )
-        if source.unfinished:
-            lines.append(f"  its last line is unfinished ({source.unfinished:,} bytes): left for the next run")
-    lines.append(f"{report.read:,} lines in {seconds:,.1f} s ({rate})")
-    rows = [(report.imported, "would be imported" if report.dry_run else "imported")]
-    rows += [(count, f"left out: {REASONS[reason]}") for reason, count in report.filtered.most_common()]
-    rows += [(report.already, "imported before")] if report.already else []
-    rows += [(report.bad, "invalid: cannot be read, or not be used")] if report.bad else []
-    rejected = report.rejected - report.unknown
-    rows += [(rejected, "refused by the server")] if rejected else []
-    rows += [(report.unknown, "lost by the server, which did not say which")] if report.unknown else []
-    rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []
-    width = max(len(f"{count:,}") for count, _ in rows)
-    lines += [f"  {count:{width},}  {what}" for count, what in rows]
-    if report.examples:
-        lines.append("First lines that were not imported:")
-        for example in report.examples:
-            lines.append(f"  {printable(example.source)}:{example.line}: {printable(example.reason, 300)}")
-            lines.append(f"    {printable(example.text, 120)}")
-    if not report.dry_run:
-        fates = f"{report.tracked:,} tracked, {report.rejected:,} rejected, {report.in_doubt:,} in doubt"
-        lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")
-    if report.rejects:
-        lines.append(
-            f"{report.rejects:,} lines that were not imported are in {printable(report.rejects_file or '', 300)}"
-        )
-    lines += [f"Note: {printable(note, WHOLE if note in report.doubts else 300)}" for note in report.notes]
-    return lines

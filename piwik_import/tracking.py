@@ -61,6 +61,7 @@ NEEDS = {
     "ec_tx": "idgoal",
     "ec_sh": "idgoal",
     "ec_dt": "idgoal",
+    "cra": "ca",
 }
 """Parameters that mean nothing, or are refused, without another."""
 
@@ -86,6 +87,27 @@ def check(hit: Mapping[str, Value]) -> None:
     _, is_ecommerce = _shapes[tuple(hit)]
     if is_ecommerce and _wires["idgoal"][hit["idgoal"]] != "idgoal=0":
         raise InvalidHit("idgoal", "must be 0 in a hit about an order or a cart")
+
+
+def encode_rest(hit: Hit, fault: InvalidHit) -> tuple[str, list[InvalidHit]]:
+    """Encode `hit`, which has `fault`, without what breaks a rule; return the query, and all that was left out.
+
+    What is left out is taken out of `hit` too.
+
+    Raises:
+        InvalidHit: what is wrong decides what the hit is, whose, or when.
+    """
+    faults = []
+    while True:
+        row = parameter(fault.parameter)
+        if row is None or row.decides or fault.parameter not in hit:
+            raise fault
+        del hit[fault.parameter]
+        faults.append(fault)
+        try:
+            return encode(hit), faults
+        except InvalidHit as another:
+            fault = another
 
 
 def decode(query: str) -> dict[str, str]:

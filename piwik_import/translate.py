@@ -18,8 +18,9 @@ from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
+from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
-from piwik_import.tracking import Hit, InvalidHit, encode
+from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
 
 SLOTS = 256
 """Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
@@ -52,6 +53,15 @@ class BadEntry(NamedTuple):
     reason: str
 
 
+@dataclass(slots=True)
+class Warned:
+    """How many hits are sent without a parameter that breaks its rule, and the first line of such a hit."""
+
+    hits: int
+    line: int | None = None
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """All that decides what becomes of the lines of a source."""
@@ -62,6 +72,8 @@ class Plan:
     hits: HitSettings
     keep_hits: bool = False
     """Whether the batch holds the hits themselves too, for --output."""
+    shaping: Shaping | None = None
+    """What the user wants of hits; None if that is nothing."""
 
 
 @dataclass(slots=True)
@@ -73,9 +85,15 @@ class Batch:
     entries: list[Entry] = field(default_factory=list)
     bad: list[BadEntry] = field(default_factory=list)
     filtered: Counter[str] = field(default_factory=Counter)
+    warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
+    """By parameter and reason."""
     hits: list[Hit] = field(default_factory=list)
     already: int = 0
     """Hits left out because an earlier run has had them acknowledged."""
+
+    def warn(self, fault: InvalidHit, line: int | None, text: str = "", hits: int = 1) -> None:
+        """Count hits that are sent without a parameter."""
+        self.warned.setdefault((fault.parameter, fault.reason), Warned(0, line, text)).hits += hits
 
     def drop(self, done: Sequence[int]) -> None:
         """Leave out the hits that end at or before the place of their slot in `done`."""
@@ -100,9 +118,10 @@ class Translator:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._parse = plan.definition.compile()
+        self._shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition)
+        self._parse = plan.definition.compile(self._shaper.wanted if self._shaper else ())
         self._left_out = Filters(plan.filters)
-        self._make_hit = HitMaker(plan.hits)
+        self._make_hit = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(slot_of)
         self._express = self._short_way()
 
@@ -127,6 +146,9 @@ class Translator:
                 filtered[fate] += 1
         if end > block.end and batch.entries and batch.entries[-1].end == end:
             batch.entries[-1] = batch.entries[-1]._replace(end=block.end)  # the last line has no newline
+        if self._shaper is not None:
+            for parameter, reason, count in self._shaper.over():
+                batch.warn(InvalidHit(parameter, reason), None, hits=count)
         return batch
 
     def _go(self, line: str, number: int, begin: int, batch: Batch) -> Fate | None:
@@ -137,7 +159,7 @@ class Translator:
             if reason is not None:
                 return reason
             hit = self._make_hit(record)
-            fate = encode(hit), self._slots[visitor_key(hit)]
+            fate = self._encoded(hit, number, line, batch), self._slots[visitor_key(hit)]
         except (BadLine, InvalidHit) as error:
             if not line.strip("\0\r \t"):
                 return "blank"
@@ -147,12 +169,22 @@ class Translator:
             batch.hits.append(hit)
         return fate
 
+    def _encoded(self, hit: Hit, number: int, line: str, batch: Batch) -> str:
+        """Encode a hit, without what breaks a rule if it is a hit without that. Raises InvalidHit."""
+        try:
+            return encode(hit)
+        except InvalidHit as fault:
+            query, faults = encode_rest(hit, fault)
+            for one in faults:
+                batch.warn(one, number, line)
+            return query
+
     def _short_way(self) -> Express:
         plan = self._plan
-        if plan.keep_hits or not applies(plan.definition, plan.filters, plan.hits):
+        if plan.keep_hits or plan.shaping is not None or not applies(plan.definition, plan.filters, plan.hits):
             return no_short_way
         try:
-            return Pieces(plan.definition.texts(), self._left_out, self._make_hit, slot_of).compile()
+            return Pieces(plan.definition.texts(), self._left_out, HitMaker(plan.hits), slot_of).compile()
         except InvalidHit:  # no hit can be right, and the long way says of each why
             return no_short_way
 

@@ -19,16 +19,23 @@ PACKAGE = Path(piwik_import.__file__).parent
 MAY_IMPORT = {
     "errors": "",
     "memo": "",
-    "parameters": "memo",
+    "kinds": "memo",
+    "parameters": "kinds",
+    "mapping": "kinds parameters",
     "tracking": "memo parameters",
+    "reference": "parameters tracking",
     "clock": "memo errors",
     "stream": "errors",
     "source": "errors stream",
-    "parsers": "errors memo clock",
+    "parsers": "errors memo mapping clock",
     "filters": "memo parsers",
     "hits": "memo tracking parsers filters",
+    "variables": "memo kinds mapping tracking",
+    "searches": "memo tracking",
+    "visitors": "memo mapping tracking",
+    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",
     "express": "memo tracking parsers filters hits",
-    "translate": "memo tracking source parsers filters hits express",
+    "translate": "memo tracking source parsers filters hits shaping express",
     "lanes": "translate",
     "connection": "",
     "address": "errors connection",
@@ -40,6 +47,7 @@ MAY_IMPORT = {
     "replay": "parsers hits source tracking translate rejects",
     "client": "errors tracking address connection",
     "report": "errors filters translate",
+    "summary": "errors filters report",
     "identity": "source",
     "journal": "errors translate identity",
     "ledger": "errors journal",
@@ -51,12 +59,13 @@ MAY_IMPORT = {
     "check": "errors connection address client",
     "credentials": "errors",
     "interrupt": "errors",
-    "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
-    " journal acknowledged resume jobs pace days rejects replay delivery check interrupt",
+    "keyring": "errors mapping shaping report journal jobs",
+    "importer": "errors address connection policy source parsers filters hits shaping translate lanes client report"
+    " identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt keyring",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address connection policy source parsers hits report journal ledger check credentials rejects"
-    " importer progress sandbox",
+    "cli": "errors parameters mapping reference address connection policy source parsers hits variables searches"
+    " visitors shaping report summary journal ledger check credentials rejects importer progress sandbox",
     "__main__": "cli",
 }
 

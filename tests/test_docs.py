@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,12 +15,18 @@ import pytest
 from piwik_import.clock import FORMS
 from piwik_import.errors import EXIT_CODES
 from piwik_import.filters import REASONS
+from piwik_import.mapping import CONVERSIONS
+from piwik_import.parameters import PARAMETERS
 from piwik_import.parsers.definition import folder, read
 from piwik_import.parsers.fields import FIELDS
+from piwik_import.shaping import STANDARD
+from piwik_import.visitors import CHOICES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 FORMATS = (folder() / "README.md").read_text("utf-8")
+MAPPING = (ROOT / "docs" / "mapping.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "parameters.md").read_text("utf-8")
 TABLE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
@@ -51,8 +58,9 @@ def test_readme_shows_what_its_first_command_prints():
 
 
 def test_every_option_that_readme_names_exists():
-    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + help_of("check") + help_of("journal") + help_of("sandbox")))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    commands = ("check", "replay", "journal", "sandbox", "params")
+    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 
 
@@ -64,6 +72,52 @@ def test_the_configuration_in_readme_is_one(tmp_path):
     log = ROOT / "tests" / "data" / "sample.log"
     command = ["--config", config, "--dry-run", "--summary", "none", log]
     assert subprocess.run([sys.executable, "-m", "piwik_import", *command], cwd=ROOT, check=False).returncode == 0
+
+
+VARYING = re.compile(r"in [\d.,]+ s \([\d,]+ lines/s\)|requests: \d+")
+
+
+def test_the_worked_example_of_mapping_is_what_the_program_does():
+    files = [blocks(MAPPING, "toml")[-1], *blocks(MAPPING, "json")[0].splitlines()]
+    assert files[0] == (ROOT / "docs" / "app.toml").read_text("utf-8")
+    assert {*files[1:]} <= {*(ROOT / "docs" / "app.log").read_text("utf-8").splitlines()}
+    command = blocks(MAPPING, "sh")[1].split()
+    shown, printed = blocks(MAPPING, "text")[-1], output_of(*command[1:])
+    assert VARYING.sub("", printed.strip()) == VARYING.sub("", shown.strip())
+
+
+def test_the_other_examples_of_mapping_are_right_too(tmp_path):
+    log = ROOT / "tests" / "data" / "sample.log"
+    first = shlex.split(blocks(MAPPING, "sh")[0])
+    vhost = tmp_path / "access.log"
+    vhost.write_text("".join(f"shop.example {line}" for line in log.read_text().splitlines(True)))
+    assert output_of(*first[1:-1], "--dry-run", "--output", "-", str(vhost)).count('"dimension3": 200') > 600
+    config = tmp_path / "config.toml"
+    config.write_text(blocks(MAPPING, "toml")[0])
+    assert '"cs": "utf-8"' in output_of("--dry-run", "--output", "-", "--config", str(config), str(log))
+    case = tmp_path / "app.toml"
+    case.write_text(blocks(MAPPING, "toml")[-1] + blocks(MAPPING, "toml")[1])
+    assert read(case).hit.cases[-1].set == {"e_v": 1}
+
+
+def test_the_page_on_mapping_lists_all_fields_conversions_and_choices():
+    for name in STANDARD:
+        assert f"`{name}`" in MAPPING
+    for name, (meaning, _) in CONVERSIONS.items():
+        assert f"| `{name}` | {meaning} |" in MAPPING
+    for name in CHOICES:
+        assert f"| `{name}` |" in MAPPING
+
+
+def test_the_page_on_parameters_is_made_of_the_table():
+    assert output_of("params", "--markdown") == (ROOT / "docs" / "parameters.md").read_text("utf-8")
+
+
+def test_the_table_of_parameters_is_shown_whole_or_by_one():
+    shown = output_of("params").splitlines()
+    assert [line.split()[0] for line in shown[1:]] == [*PARAMETERS]
+    for name in ("e_c", "dimension3", "dimensionN"):
+        assert output_of("params", name).startswith(f"{name}: ")
 
 
 def test_the_readme_of_formats_lists_all_fields_and_forms_of_time():
@@ -97,6 +151,6 @@ def test_every_reason_to_leave_a_line_out_is_told_to_people():
     assert used & REASONS.keys() == REASONS.keys()
 
 
-@pytest.mark.parametrize("command", [(), ("import",), ("check",), ("formats",), ("journal",), ("sandbox",)], ids=str)
+@pytest.mark.parametrize("command", ["", *"import replay check formats params journal sandbox".split()])
 def test_help_says_what_a_command_is_for(command):
-    assert len(help_of(*command).splitlines()) > 4
+    assert len(help_of(*command.split()).splitlines()) > 4

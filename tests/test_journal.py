@@ -21,7 +21,18 @@ from conftest import tracking
 from piwik_import import identity
 from piwik_import.acknowledged import Acknowledged
 from piwik_import.identity import Mark, digest
-from piwik_import.journal import Doubt, Journal, JournalBroken, JournalError, Lane, LockedError, file
+from piwik_import.journal import (
+    Doubt,
+    Journal,
+    JournalBroken,
+    JournalError,
+    Lane,
+    LockedError,
+    file,
+    remember_visitors,
+    visitor_id_key,
+    visitors_decided_by,
+)
 from piwik_import.lanes import Lanes
 from piwik_import.translate import SLOTS, Entry
 
@@ -212,6 +223,22 @@ def test_a_journal_of_the_first_form_is_taken_over(path):
     assert found.doubts == [Doubt(1, 1, 1, 4, 21, 29, 290, 5, 1.5)]
     with Journal(path) as again:
         assert again.stored() == [found]
+
+
+def test_the_key_of_visitor_ids_is_kept_with_each_source(path):
+    with Journal(path) as first:
+        row = first.add("x", "access.log", None, digest(b"beginning"))
+    with Journal(path) as journal:
+        assert [one.id for one in journal.stored()] == [row.id]
+        assert visitors_decided_by(journal, row) == ""
+        remember_visitors(journal, row, "ip-ua")
+        assert visitors_decided_by(journal, row) == "ip-ua"
+        key = visitor_id_key(journal)
+        assert len(key) == 32
+        journal.forget(row)
+        assert visitors_decided_by(journal, row) == ""
+    with Journal(path) as again:
+        assert visitor_id_key(again) == key
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(journal, row, path, monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from piwik_import.filters import REASONS
 from piwik_import.report import EXAMPLES, Report, SourceReport
+from piwik_import.summary import as_dict, as_text
 from piwik_import.translate import BadEntry, Batch, Entry
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e\udcff"
@@ -42,7 +43,7 @@ def batch(source, entries, bad, filtered, already=0, line=1):
 
 
 def assert_adds_up(report):
-    summary = report.as_dict()
+    summary = as_dict(report)
     lines, hits = summary["lines"], summary["hits"]
     fates = lines["imported"] + lines["invalid"] + lines["already_imported"] + sum(lines["filtered"].values())
     assert lines["read"] == fates
@@ -82,7 +83,7 @@ def test_the_sums_add_up_after_whatever_has_happened(events):
     assert report.left == len(waiting) + lost
     assert report.in_doubt == lost
     assert len(report.examples) <= EXAMPLES
-    report.as_text()
+    as_text(report)
 
 
 @settings(deadline=None)
@@ -94,7 +95,7 @@ def test_in_a_dry_run_every_hit_counts_as_imported(events):
         assert_adds_up(report)
     assert report.imported == sum(event[2] for event in events)
     assert report.left == report.sent == 0
-    assert "hits sent" not in report.as_text()
+    assert "hits sent" not in as_text(report)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_the_text_names_every_number_and_every_reason():
     report.doubt(block.entries[900:910])
     report.note("The moon is full.")
     report.sources[0].unfinished = 17
-    text = report.as_text()
+    text = as_text(report)
     for words in (
         "a.log: 4,932 lines, format combined",
         "17 bytes",
@@ -152,7 +153,7 @@ def test_the_same_remark_is_kept_once():
 
 def test_a_source_without_a_line_is_shown_as_empty():
     report = Report(sources=[SourceReport("a.log")])
-    assert "a.log: 0 lines, format (empty)" in report.as_text()
+    assert "a.log: 0 lines, format (empty)" in as_text(report)
 
 
 def test_nothing_in_a_log_can_give_orders_to_a_terminal():
@@ -162,6 +163,6 @@ def test_nothing_in_a_log_can_give_orders_to_a_terminal():
     report.add_batch(0, block)
     report.settle(block.entries, 1, EVIL, [0])
     report.note(EVIL)
-    text = report.as_text()
+    text = as_text(report)
     assert all(line.isprintable() for line in text.split("\n"))
-    assert json.dumps(report.as_dict()).isascii()
+    assert json.dumps(as_dict(report)).isascii()

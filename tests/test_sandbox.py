@@ -379,7 +379,7 @@ def test_the_store_holds_every_parameter_as_received_but_no_token(sandbox):
 
 characters = st.lists(st.integers(0, 0x10FFFF).map(chr)).map("".join)
 texts = st.one_of(st.binary(), characters.map(lambda text: text.encode("utf-8", "surrogatepass")))
-names = st.sampled_from(["action_name", "urlref", "lang", "city", "dimension1", "_rcn", "e_n"])
+names = st.sampled_from("action_name urlref lang city dimension1 _rcn _rck _ref e_n _pks _pkn _pkc source".split())
 
 
 @settings(deadline=None, max_examples=60)
@@ -444,6 +444,83 @@ def test_a_hit_is_of_the_kind_that_its_parameters_say(sandbox, hit, kind):
     bulk(sandbox, [page(**hit)])
     assert [hit["kind"] for hit in sandbox.hits()] == [kind]
     assert sandbox.report().actions[kind] == 1
+
+
+def test_the_report_lists_what_was_done_besides_looking_at_pages(sandbox):
+    items = '[["L17","Lamp","Lamps",59.95,2],["S1"]]'
+    hits = [
+        *([page(e_c="nav", e_a="click", e_n="Sale")] * 2),
+        page(e_c="nav", e_a="click"),
+        page(c_n="Autumn"),
+        page(c_n="Autumn", c_i="tap"),
+        page(search="red lamp"),
+        page(idgoal=1, revenue=5),
+        page(idgoal=1, revenue="2.5"),
+        page(idgoal=1),
+        page(idgoal=0, ec_id="A-2", revenue=20, ec_items="no JSON"),
+        page(idgoal=0, ec_id="A-1", revenue=129.9, ec_items=items),
+        page(idgoal=0, ec_items=items, revenue=5),
+        page(link="http://b/"),
+    ]
+    assert bulk(sandbox, hits).json == success(len(hits), 0, [])
+    report = sandbox.report()
+    assert report.events == [("nav / click / Sale", 2), ("nav / click", 1)]
+    assert report.contents == [("Autumn: impression", 1), ("Autumn: tap", 1)]
+    assert report.searches == [("red lamp", 1)]
+    assert report.goals == [("goal 1, revenue 7.5", 3)]
+    assert report.orders == [("A-1, 129.9 in all", 2), ("A-2, 20 in all", 0)]
+    assert report.actions["ecommerce"] == 3
+    shown = " ".join(str(report).split())
+    assert "events 2 nav / click / Sale 1 nav / click contents" in shown
+    assert "orders, with the number of items 2 A-1, 129.9 in all 0 A-2, 20 in all" in shown
+
+
+# What was recorded, told
+
+
+def told(sandbox, hit, method="GET"):
+    got = ask(sandbox, method, "/piwik.php?" + urlencode({**hit, "debug": 1}))
+    assert (got.status, got.kind) == (200, "text/plain")
+    first, *lines = got.body.decode().splitlines()
+    assert first == "Debug enabled: what was recorded"
+    return lines
+
+
+def test_debug_tells_what_was_recorded_with_every_parameter(sandbox, clock):
+    hit = page(token_auth="sandbox", cdt=clock.ago(60), e_c="a", e_a="b\x1b[31m", res="big", cid="a" * 16)
+    first, *lines, last = told(sandbox, hit)
+    assert first == f"Recorded: event of visitor {'a' * 16} from 203.0.113.9 at {clock.ago(60)} UTC on site 1"
+    assert "  e_a = b\\x1b[31m" in lines
+    assert "  res = big   (against the rules: res: must be width x height, as 1280x1024)" in lines
+    assert all("sandbox" not in line for line in lines)
+    assert last == 'Counts: {"status": "success", "tracked": 1, "invalid": 0}'
+    assert len(sandbox.hits()) == 1
+
+
+@pytest.mark.parametrize(
+    ("hit", "said"),
+    [
+        (bare(idsite=9), "Invalid: there is no site 9"),
+        (page(), "Invalid: cip, and a cdt over four hours old, need a token of a user who may write"),
+        (bare(cid="x"), "Invalid: cid is not 16 hexadecimal digits"),
+        (bare(idgoal=2), "Invalid: there is no goal 2"),
+        (bare(rec=0), "Left out, though counted as tracked: no rec=1, a bot without bots=1, or referrer spam"),
+        (bare(bw_bytes=-5, lat="x"), "Nothing is recorded, for SQL refuses bw_bytes, lat"),
+    ],
+    ids=str,
+)
+def test_debug_tells_why_nothing_was_recorded(sandbox, hit, said):
+    assert told(sandbox, hit)[0] == said
+    assert sandbox.hits() == []
+
+
+def test_debug_in_the_url_of_a_bulk_tells_of_all_its_hits(sandbox):
+    got = bulk(sandbox, [page(), page(idsite=9), page(ping=1)], path="/piwik.php?debug=1")
+    assert (got.status, got.kind) == (200, "text/plain")
+    lines = [line for line in got.body.decode().splitlines() if not line.startswith("  ")]
+    kinds = [line.partition(" of visitor ")[0] for line in lines[1:-1]]
+    assert kinds == ["Recorded: page", "Invalid: there is no site 9", "Recorded: ping"]
+    assert len(sandbox.hits()) == 2
 
 
 # Reporting API

@@ -12,8 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from piwik_import.filters import FilterSettings
+from piwik_import.hits import HitSettings
+from piwik_import.mapping import read_table
 from piwik_import.parameters import PARAMETERS, parameter
-from piwik_import.tracking import InvalidHit, bulk_body, check, decode, encode
+from piwik_import.parsers.definition import Definition
+from piwik_import.shaping import Shaping
+from piwik_import.source import Block
+from piwik_import.tracking import InvalidHit, bulk_body, check, decode, encode, encode_rest
+from piwik_import.translate import Plan, Translator
 
 PAGE = {"idsite": 1, "rec": 1, "url": "http://example.org/"}
 EVENT = {"e_c": "Videos", "e_a": "Play"}
@@ -31,8 +38,19 @@ SEED = """
 """
 LATER = """
     dimension1 dimension20 pf_net pf_srv pf_tfr pf_dm1 pf_dm2 pf_onl pv_id bw_bytes ping ca cdo uadata _ref _refts
-    _pks _pkn _pkc _pkp queuedtracking dp
+    _pks _pkn _pkc _pkp queuedtracking dp recMode http_status source ma_id ma_w ma_ttp cra cra_st
 """
+
+DECIDING = """
+    idsite rec url apiv cid link download search idgoal ca ping e_c e_a c_n c_i ec_id ec_items token_auth cip cdt cdo
+    send_image cra*
+"""
+"""Parameters that say what a hit is, whose, or when."""
+
+
+def short(value: object) -> str:
+    """Return an ID that is the same whenever the tests are collected."""
+    return re.sub(r"^\d{4}-\d\d-\d\d \d.*", "a time", str(value))[:30]
 
 
 def ago(**span: float) -> str:
@@ -40,11 +58,6 @@ def ago(**span: float) -> str:
 
 
 NOW = ago()
-
-
-def short(value: object) -> str:
-    """Name a case, the same in each process that collects the tests."""
-    return "a time" if str(value).startswith(("19", "20")) and " " in str(value) else str(value)[:30]
 
 
 # name, a good value, its text on the wire, a bad value, what else the hit needs
@@ -124,11 +137,14 @@ VALUES = [
     ("long", 2.25, "2.25", "abc", {}),
     ("send_image", None, None, 0, {}),
     ("bots", 1, "1", "all", {}),
+    ("recMode", 2, "2", 3, {}),
+    ("http_status", 404, "404", 42, {}),
+    ("source", "Cloudflare", "Cloudflare", NAN, {}),
     ("dp", 1, "1", "all", {}),
     ("queuedtracking", 0, "0", "no", {}),
     ("debug", 1, "1", "no", {}),
     ("ma_*", "x1", "x1", NAN, {}),
-    ("cra*", "TypeError", "TypeError", NAN, {}),
+    ("cra*", "TypeError", "TypeError", NAN, {"ca": 1}),
 ]
 ONE_OF = {"dimensionN": "dimension3", "ma_*": "ma_id", "cra*": "cra_tp"}
 GOOD = [pytest.param(name, good, wire, others, id=name) for name, good, wire, _, others in VALUES if wire is not None]
@@ -201,7 +217,10 @@ MORE_BAD = [
     ("e_v", "1" * 400),
     ("e_v", "Infinity"),
     ("ec_id", "x" * 101),
-    *(("_cvar", text) for text in ("", "{", DEEP, "NaN", '{"0":["a","b"]}', '{"1":"a"}', '{"1":["a",null]}')),
+    *(
+        ("_cvar", text)
+        for text in ("", "{", DEEP, "NaN", '{"1":["a","\udce9"]}', '{"0":["a","b"]}', '{"1":"a"}', '{"1":["a",null]}')
+    ),
     *(("uadata", text) for text in ("", "null", '{"a":NaN}')),
     *(("ec_items", text) for text in ("", '["s"]', "[[]]", '[[""]]', "[[null]]", '[["s","n","c",1,1,1]]')),
     *(
@@ -211,6 +230,54 @@ MORE_BAD = [
     ("dimension3", float("-inf")),
 ]
 OTHERS = {"e": EVENT, "ec": CART | {"revenue": 1}}
+
+
+@pytest.mark.parametrize(("name", "bad", "others"), BAD)
+def test_a_bad_value_is_left_out_unless_it_decides_what_the_hit_is(name, bad, others):
+    decides = PARAMETERS[name].decides
+    assert decides is (name in DECIDING.split())
+    name = ONE_OF.get(name, name)
+    hit = {**PAGE, **others, name: bad}
+    with pytest.raises(InvalidHit) as caught:
+        encode(hit)
+    if decides:
+        with pytest.raises(InvalidHit, match=re.escape(str(caught.value))):
+            encode_rest(hit, caught.value)
+        return
+    query, faults = encode_rest(hit, caught.value)
+    assert [str(fault) for fault in faults] == [str(caught.value)]
+    assert query == encode({**PAGE, **others}) == encode(hit)
+
+
+def test_all_that_is_bad_is_left_out_and_what_needs_it_too():
+    hit = PAGE | {"res": "big", "lat": "north", "long": 500, "search_cat": "shoes", "lang": "de"}
+    with pytest.raises(InvalidHit) as caught:
+        encode(hit)
+    query, faults = encode_rest(hit, caught.value)
+    assert query == encode(PAGE | {"lang": "de"})
+    assert {fault.parameter for fault in faults} == {"res", "lat", "long", "search_cat"}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"idgoal": 0, "ec_id": "A1", "revenue": "free"}, "ec_id: needs revenue"),
+        ({"e_a": "Play", "res": "big"}, "e_a: needs e_c"),
+        ({"nosuch": 1}, "nosuch: is no parameter of the Tracking API"),
+    ],
+    ids=["order", "event", "unknown"],
+)
+def test_a_hit_that_is_nothing_without_what_is_bad_is_invalid(more, reason):
+    with pytest.raises(InvalidHit) as caught:
+        encode(PAGE | more)
+    with pytest.raises(InvalidHit, match=f"^{reason}$"):
+        encode_rest(PAGE | more, caught.value)
+
+
+def test_a_goal_counts_without_a_revenue_that_is_no_number():
+    with pytest.raises(InvalidHit) as caught:
+        encode(PAGE | {"idgoal": 3, "revenue": "free"})
+    assert encode_rest(PAGE | {"idgoal": 3, "revenue": "free"}, caught.value)[0] == encode(PAGE | {"idgoal": 3})
 
 
 @pytest.mark.parametrize(("name", "bad"), MORE_BAD, ids=short)
@@ -269,6 +336,7 @@ ORDER = {"idgoal": 0, "ec_id": "A1", "revenue": 10}
         *((PAGE | {name: 1}, f"{name}: needs idgoal") for name in ("ec_st", "ec_tx", "ec_sh", "ec_dt")),
         (PAGE | {"ec_items": "[]"}, "ec_items: needs idgoal"),
         (PAGE | ORDER | {"idgoal": 1}, "idgoal: must be 0 in a hit about an order or a cart"),
+        (PAGE | {"cra": "TypeError"}, "cra: needs ca"),
         (PAGE | {"nosuch": 1}, "nosuch: is no parameter of the Tracking API"),
         (PAGE | {"dimension0": 1}, "dimension0: is no parameter of the Tracking API"),
         (PAGE | {"dimensionN": 1}, "dimensionN: is no parameter of the Tracking API"),
@@ -436,3 +504,39 @@ def test_encoding_a_hit_whose_texts_were_seen_takes_about_a_microsecond():
             encode(hit)
         best = min(best, (time.perf_counter() - began) / 1_000)
     assert best < 10e-6  # 0.9 µs on one core of 2026; ten times that would be a mistake, not a slow machine
+
+
+def of_a_log(name: str, value: object, others: dict[str, object]):
+    """Return the batch of a JSON log of one line that has `value`, which a mapping gives to the parameter."""
+    table = read_table({"map": {name: "value"}, "set": others})
+    log = Definition("app", "", "", json={"time": "t:iso8601", "path": "p", "ip": "ip"}, hit=table)
+    plan = Plan(0, log, FilterSettings(), HitSettings(1, "http://example.org"), shaping=Shaping())
+    line = json.dumps({"t": "2026-11-20T09:00:00Z", "p": "/", "ip": "192.0.2.1", "value": value}).encode()
+    return Translator(plan)(Block(line, 0, len(line), 1, 1))
+
+
+@pytest.mark.parametrize(("name", "good", "wire", "others"), GOOD)
+def test_a_line_of_a_log_gives_a_parameter_its_value(name, good, wire, others):
+    name = ONE_OF.get(name, name)
+    batch = of_a_log(name, good, others)
+    assert (batch.bad, batch.warned) == ([], {})
+    if good != "":  # in a log, nothing is no value
+        assert f"&{name}={wire}&" in f"&{batch.entries[0].query}&"
+
+
+@pytest.mark.parametrize(("name", "bad", "others"), BAD)
+def test_a_bad_value_in_a_log_is_told_with_its_reason(name, bad, others):
+    row = PARAMETERS[name]
+    name = ONE_OF.get(name, name)
+    bad = {"ec_id": "x" * 101}.get(name, bad or (" " if bad == "" else bad))
+    if name in ("token_auth", "send_image"):
+        with pytest.raises(ValueError, match=f"`hit` map {name}: is {row.rule}"):
+            of_a_log(name, bad, others)
+        return
+    batch = of_a_log(name, bad, others)
+    if row.decides:
+        assert [one.reason for one in batch.bad] == [f"{name}: must be {row.rule}"]
+        return
+    assert batch.bad == []
+    assert {key: (one.hits, one.line) for key, one in batch.warned.items()} == {(name, f"must be {row.rule}"): (1, 1)}
+    assert f"&{name}=" not in batch.entries[0].query

@@ -90,6 +90,18 @@ def test_an_entry_holds_the_hit_as_it_goes_to_the_server():
     assert translated(page()).hits == []
 
 
+def test_hits_without_a_bad_parameter_are_counted_by_what_it_breaks_with_the_first_line():
+    huge = [line.replace(b" 12 ", b" 99999999999999999999 ") for line in (page(path="/a"), page(path="/b"))]
+    plan = Plan(0, PLAN.definition, PLAN.filters, PLAN.hits, keep_hits=True)
+    batch = translated(b"\n".join([page(), *huge]), plan)
+    assert (len(batch.entries), batch.bad) == (3, [])
+    ((key, warned),) = batch.warned.items()
+    assert key == ("bw_bytes", "must be a whole number from 0 to 9223372036854775807")
+    assert (warned.hits, warned.line, warned.text) == (2, 2, huge[0].decode())
+    assert ["bw_bytes" in hit for hit in batch.hits] == [True, False, False]
+    assert [encode(hit) for hit in batch.hits] == [one.query for one in batch.entries]
+
+
 A, B = page(path="/a"), page(path="/b")
 N = len(A)
 

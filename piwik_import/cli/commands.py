@@ -30,6 +30,25 @@ def formats(name: str | None) -> None:
         click.echo(f"{one.name:{width}}  {one.title}")
 
 
+@click.command(cls=Command)
+@click.argument("name", required=False)
+@group(
+    "Table",
+    option("--markdown", is_flag=True, help="As a page of Markdown, which is docs/parameters.md."),
+)
+def params(name: str | None, markdown: bool) -> None:
+    """List the parameters of the Tracking API that a hit can have, or show one."""
+    from piwik_import import parameters, reference
+
+    if name is None:
+        click.echo(reference.markdown() if markdown else reference.table())
+        return
+    row = parameters.parameter(name) or parameters.PARAMETERS.get(name)
+    if row is None:
+        raise UsageError(f"{printable(name)}: is no parameter of the Tracking API; `piwik-import params` lists them.")
+    click.echo(reference.describe(row))
+
+
 @click.group(invoke_without_command=True)
 @group(
     "Journal",

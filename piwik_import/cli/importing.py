@@ -16,6 +16,7 @@ from piwik_import.cli.options import Command, taken
 from piwik_import.cli.reading import reading, selection
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, server, tracking, unconnected
+from piwik_import.cli.shaping import mapping, taken_shaping
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
 from piwik_import.errors import UsageError, printable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @tracking
 @reading
 @selection
+@mapping
 @sending
 @going_on
 @trying
@@ -98,6 +100,7 @@ def import_(
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,
+        shaping=taken_shaping(options),
         journal=journal,
         skip_doubts=in_doubt == "skip",
         rejects=rejects or (journal.with_suffix(".rejects.ndjson") if journal else None),

@@ -9,7 +9,7 @@ import click
 
 from piwik_import import __version__
 from piwik_import.cli.checking import check
-from piwik_import.cli.commands import formats, journal, sandbox
+from piwik_import.cli.commands import formats, journal, params, sandbox
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
 from piwik_import.cli.replaying import replay
@@ -36,7 +36,7 @@ def cli() -> None:
     """
 
 
-for command in (import_, replay, check, formats, journal, sandbox):
+for command in (import_, replay, check, formats, params, journal, sandbox):
     cli.add_command(command)
 
 

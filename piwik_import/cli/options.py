@@ -41,6 +41,10 @@ class Topic(click.Option):
 class Command(click.Command):
     """A command whose help groups the options by topic."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        flags = {name for one in self.params if isinstance(one, click.Option) and one.is_flag for name in one.opts}
+        return super().parse_args(ctx, [text for arg in args for text in _switched(arg, flags)])
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         topics: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -50,6 +54,14 @@ class Command(click.Command):
         for topic, records in topics.items():
             with formatter.section(topic):
                 formatter.write_dl(records)
+
+
+def _switched(argument: str, flags: set[str]) -> list[str]:
+    """Take ``--flag=true`` for the flag, and ``--flag=false`` for nothing: other importers' flags have values."""
+    name, _, value = argument.partition("=")
+    if name not in flags or value.lower() not in ("true", "false"):
+        return [argument]
+    return [name] if value.lower() == "true" else []
 
 
 class DefaultGroup(click.Group):
@@ -119,10 +131,10 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
             continue  # one file serves all commands
         if known is None or known.name is None:
             raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
-        if isinstance(value, dict):
-            raise UsageError(f"{printable(str(path))}: {printable(key)} is an option, not a table")
         if known.multiple:
-            value = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+            value = _several(value)
+        elif isinstance(value, dict):
+            raise UsageError(f"{printable(str(path))}: {printable(key)} is an option, not a table")
         elif isinstance(value, list):
             value = ",".join(map(str, value))
         # A text is read by click as an argument is.
@@ -150,3 +162,10 @@ def _names(*commands: click.Command) -> dict[str, click.Option]:
         if isinstance(parameter, click.Option) and parameter.name != "config"
         for name in parameter.opts
     }
+
+
+def _several(value: object) -> list[str]:
+    """Return the values of an option that may be repeated: a table stands for NAME=VALUE, again and again."""
+    if isinstance(value, dict):
+        return [f"{name}={one}" for name, one in value.items()]
+    return [str(one) for one in value] if isinstance(value, list) else [str(value)]

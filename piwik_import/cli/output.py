@@ -13,7 +13,8 @@ from typing import IO
 import click
 
 from piwik_import.errors import UsageError, printable
-from piwik_import.report import WHOLE, Report
+from piwik_import.report import Report
+from piwik_import.summary import WHOLE, as_dict, as_text
 
 
 def keep_apart(output: str, logs: Sequence[str]) -> None:
@@ -51,9 +52,9 @@ def show_summary(report: Report, summary: str, more: str, stream: IO[str]) -> bo
     """
     try:
         if summary == "json":
-            click.echo(json.dumps(report.as_dict()), file=stream)
+            click.echo(json.dumps(as_dict(report)), file=stream)
         elif summary == "text":
-            click.echo(f"{report.as_text()}\n\n{more}" if more else report.as_text(), file=stream)
+            click.echo(f"{as_text(report)}\n\n{more}" if more else as_text(report), file=stream)
         else:
             for note in report.doubts:
                 click.echo(f"piwik-import: {printable(note, WHOLE)}", err=True)

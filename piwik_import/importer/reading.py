@@ -117,6 +117,7 @@ class Reading:
                 settings.bots, settings.static, settings.errors, settings.redirects, self.base_url, settings.downloads
             ),
             hits=HitSettings(settings.site, self.base_url, settings.bots, settings.downloads),
+            shaping=settings.shaping if settings.shaping.applies(known) else None,
             keep_hits=self.keep_hits,
         )
         return Translator(plan)

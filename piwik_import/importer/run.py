@@ -10,13 +10,14 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, tzinfo
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from piwik_import import identity, interrupt, jobs
+from piwik_import import identity, interrupt, jobs, keyring
 from piwik_import.address import tracker_url
 from piwik_import.errors import Interrupted, PiwikImportError, UnavailableError
 from piwik_import.importer.reading import Reading
@@ -62,6 +63,8 @@ def run(
             stack.callback(tell if resume is None else partial(resume.told, tell))
             kept = REJECTS if settings.replay else None
             todo = jobs.prepare(settings.logs, settings.format, settings.order, resume, kept)
+        journal = None if resume is None else resume.journal
+        settings = replace(settings, shaping=keyring.fitted(settings.shaping, todo, journal, report))
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):
@@ -71,7 +74,7 @@ def run(
         if settings.dry_run:
             run.dry(output)
         else:
-            run.deliver(None if resume is None else resume.journal, stack.enter_context(_rejects(settings, report)))
+            run.deliver(journal, stack.enter_context(_rejects(settings, report)))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from piwik_import.connection import Connection
 from piwik_import.hits import DOWNLOADS
 from piwik_import.policy import Policy
+from piwik_import.shaping import Shaping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,7 @@ class Settings:
     downloads: frozenset[str] = DOWNLOADS
     rejects: Path | None = None
     """Where lines and hits are kept that were not imported; None if they are not."""
+    shaping: Shaping = field(default_factory=Shaping)
     replay: bool = False
     """Whether the logs are rejects files, to be sent again."""
     uncertain: bool = False

@@ -3,6 +3,8 @@
     sources     one row for each log and destination: what it is known by, and how far each of 256 slots has come
     lanes       where each lane of a run has come since that was written, and the chunk of it whose fate is not known:
                 written down before a request goes out, settled by what comes after its answer
+    secrets     the key of visitor ids
+    visitors    what the visitors of a source depend on, besides its lines
 
 A hit belongs to the slot of its visitor and has been acknowledged if its line ends at or before the slot's place. A
 lane serves the slots that leave its number when divided by the number of lanes, so another number of lanes can go on.
@@ -12,7 +14,20 @@ Every transaction is on disk before the call returns (``synchronous=FULL``). Thi
 """
 
 from piwik_import.journal.file import JournalError, default_path
+from piwik_import.journal.keys import remember_visitors, visitor_id_key, visitors_decided_by
 from piwik_import.journal.rows import Doubt, Lane, Stored
 from piwik_import.journal.store import Journal, JournalBroken, LockedError
 
-__all__ = ["Doubt", "Journal", "JournalBroken", "JournalError", "Lane", "LockedError", "Stored", "default_path"]
+__all__ = [
+    "Doubt",
+    "Journal",
+    "JournalBroken",
+    "JournalError",
+    "Lane",
+    "LockedError",
+    "Stored",
+    "default_path",
+    "remember_visitors",
+    "visitor_id_key",
+    "visitors_decided_by",
+]

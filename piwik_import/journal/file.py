@@ -59,6 +59,13 @@ MIGRATIONS = (
         FROM in_doubt;
     DROP TABLE in_doubt;
     """,
+    """
+    CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE visitors (                         -- what the slots of a log's visitors depend on besides its lines
+        source INTEGER PRIMARY KEY REFERENCES sources ON DELETE CASCADE,
+        decided_by TEXT NOT NULL
+    );
+    """,
 )
 """What makes each version of the file out of the one before; the number of versions is its ``user_version``."""
 

@@ -7,18 +7,19 @@ not what a pattern or a field means.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from piwik_import.errors import FormatError
+from piwik_import.mapping import HitTable, read_table
 from piwik_import.parsers import json_lines
-from piwik_import.parsers.pattern import Pattern, fields_of
+from piwik_import.parsers.pattern import Pattern, fields_of, pieces_of
 from piwik_import.parsers.record import Parser, Texts
 
-KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "sample": list}
+KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "hit": dict, "sample": list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Definition:
     """The line with ``{field}`` where a field stands: see `pattern`."""
     json: Mapping[str, str] = field(default_factory=dict)
     """Field → key of an object: see `json_lines`."""
+    hit: HitTable = field(default_factory=HitTable)
+    """What its fields become besides what they always do: see `mapping`."""
     samples: tuple[Mapping[str, Any], ...] = ()
     """``line`` and the fields that the line must become."""
 
@@ -43,10 +46,21 @@ class Definition:
         """Name the fields that its lines give."""
         return tuple(fields_of(self.pattern)) if self.pattern is not None else tuple(self.json)
 
-    def compile(self) -> Parser:
-        """Return the parser of its lines. Raises FormatError."""
+    @property
+    def pieces(self) -> tuple[str, ...]:
+        """Name the further fields that its lines give to whoever asks for them, where they are known beforehand."""
+        return tuple(pieces_of(self.pattern)) if self.pattern is not None else ()
+
+    def may_have(self, name: str) -> bool:
+        """Tell whether its lines may have a further field of that name: an object may have any key."""
+        return self.pattern is None or name in self.pieces
+
+    def compile(self, wanted: Sequence[str] = ()) -> Parser:
+        """Return the parser of its lines; `wanted` names further fields that go into ``extra``. Raises FormatError."""
         try:
-            return Pattern(self.pattern).parse if self.pattern is not None else json_lines.compile_json(self.json)
+            if self.pattern is not None:
+                return Pattern(self.pattern, wanted).parse
+            return json_lines.compile_json(self.json, wanted)
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None
@@ -94,6 +108,10 @@ def read(path: Path) -> Definition:
         raise FormatError(path.name, "a `sample` has no line")
     if ("pattern" in table) == ("json" in table):
         raise FormatError(path.name, "it needs one of `pattern` and `json`")
+    try:
+        hit = read_table(table.get("hit", {}))
+    except ValueError as error:
+        raise FormatError(path.name, str(error)) from None
     return Definition(
         name=path.stem,
         title=table.get("title", path.stem),
@@ -101,6 +119,7 @@ def read(path: Path) -> Definition:
         aliases=tuple(table.get("aliases", ())),
         pattern=table.get("pattern"),
         json=table.get("json", {}),
+        hit=hit,
         samples=tuple(table.get("sample", ())),
     )
 

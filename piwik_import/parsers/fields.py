@@ -117,12 +117,9 @@ def _milliseconds(unit: str) -> Convert:
 
     def convert(text: str) -> int:
         try:
-            milliseconds = float(text) * factor
-        except ValueError:
-            milliseconds = -1
-        if not 0 <= milliseconds < 1 << 31:
-            raise ValueError(f"'{printable(text, 60)}' is no number of {unit} that a server takes")
-        return round(milliseconds)
+            return round(float(text) * factor)
+        except (ValueError, OverflowError):  # the latter: inf
+            raise ValueError(f"'{printable(text, 60)}' is no number of {unit}") from None
 
     return convert
 
@@ -167,6 +164,10 @@ FIELDS: dict[str, Field] = {
 }
 
 
+NO_SIZE = re.compile(r"-[0-9]+|[0-9]{19,}|[0-9.]+e\+[0-9]+")
+"""A number that no server stores as a size; the last as Python writes it. The line is good, its size is not."""
+
+
 class Numbers(dict[str | None, int | None]):
     """Text → number, as a memo that keeps nothing: sizes seldom come twice, and int() is as fast as a look-up."""
 
@@ -175,6 +176,8 @@ class Numbers(dict[str | None, int | None]):
         self._name = name
 
     def __missing__(self, text: str | None) -> int:
+        if NO_SIZE.fullmatch(text or ""):
+            return -1
         try:
             return _number(text or "")
         except ValueError as error:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from piwik_import.parsers import request
+from piwik_import.parsers.extra import extra_of_object
 from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 
@@ -22,8 +23,8 @@ RAW_BYTE = re.compile(r"(\\\\)|\\x([0-9A-Fa-f]{2})")
 """What nginx writes into a JSON log whose log_format lacks escape=json: bytes, not characters."""
 
 
-def compile_json(keys: Mapping[str, str]) -> Parser:
-    """Return the parser of objects whose `keys` map our fields to ``key`` or ``key:form``.
+def compile_json(keys: Mapping[str, str], wanted: Sequence[str] = ()) -> Parser:
+    """Return the parser of objects whose `keys` map our fields to ``key`` or ``key:form``; `wanted` are further keys.
 
     Raises ValueError for a field that does not exist, KeyError for such a form.
     """
@@ -33,7 +34,8 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
         raise ValueError("it needs time and one of request, target, path")
     get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS}
     assembled = "request" not in keys
-    fields = [name for name in Record._fields if name != "request"]
+    fields = [name for name in Record._fields if name not in ("request", "extra")]
+    extra = extra_of_object(wanted) if wanted else None
     at = Record._fields.index("request")
 
     def parse(line: str) -> Record:
@@ -44,6 +46,7 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
             found.insert(at, request.from_parts(get["method"](values), logged, get["query"](values)))
         else:
             found.insert(at, get["request"](values))
+        found.append(extra(values) if extra is not None else None)
         return Record._make(found)
 
     return parse

@@ -2,9 +2,9 @@
 
     {ip} {*} {user} [{time}] "{request}" {status} {length} "{referrer}" "{user_agent}"
 
-Braces hold a field (`fields.FIELDS`), or ``{*}`` for text that is passed over; all else stands for itself. What
-a field may hold follows from what stands after it: up to the quote, the bracket, the space. ``{...}`` at the end
-allows further fields that nobody reads.
+Braces hold a field (`fields.FIELDS`), or ``{*}`` for text that is passed over, ``{*name}`` for such text that may be
+asked for by name; all else stands for itself. What a field may hold follows from what stands after it: up to the
+quote, the bracket, the space. ``{...}`` at the end allows further fields that nobody reads.
 
 The strict expression is tried first. A line that it refuses may be one whose server did not escape quotes, so a
 second expression ends each quoted field at the first quote that the rest of the pattern could follow.
@@ -13,11 +13,12 @@ second expression ends each quoted field at the first quote that the rest of the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
 from piwik_import.memo import Memo
+from piwik_import.parsers.extra import extra_of_texts
 from piwik_import.parsers.fields import FIELDS, REQUEST_PARTS, USUAL_LENGTH, converter, parts_reader, readers
 from piwik_import.parsers.record import BadLine, Record, Texts
 
@@ -32,15 +33,20 @@ REST = r"(?: .*+)?"
 
 
 class Pattern:
-    """The parser of one pattern. Raises ValueError for a pattern that makes no sense.
+    """The parser of one pattern, which also reads the pieces ``{*name}`` whose names are `wanted`.
+
+    Raises ValueError for a pattern that makes no sense, or that lacks what is wanted.
 
     Every repetition is possessive or ends at a character that it cannot hold: no line makes the match
     take more than time in proportion to its length.
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, wanted: Sequence[str] = ()) -> None:
         self.names: list[str] = []
         self._forms: list[str] = []
+        self._wanted: dict[str, str] = {}  # what stands for a wanted piece in the parser's code → its name
+        if lacking := set(wanted) - {*pieces_of(template)}:
+            raise ValueError(f"no such field: {', '.join(sorted(lacking))}")
         strict, lenient, quick = [], [], []
         pieces = TOKEN.split(template.strip("\n"))
         for at, piece in enumerate(pieces):
@@ -60,14 +66,18 @@ class Pattern:
                 continue
             before, after = pieces[at - 1], pieces[at + 1]
             following = pieces[at + 2].partition(":")[0] if at + 2 < len(pieces) else ""
+            is_read = name[:1] != "*" or name[1:] in wanted
             for steps, text in (
                 (strict, _text(name, before, after)),
                 (lenient, _lenient(name, before, after, following)),
             ):
-                steps.append((name, text if name == "*" else f"({text})"))
+                steps.append((name, f"({text})" if is_read else text))
             text = _quick(name, before, after)
-            quick.append(text if name == "*" else f"({text})")
-            if name != "*":
+            quick.append(f"({text})" if is_read else text)
+            if is_read and name[:1] == "*":
+                self._wanted[f"piece{len(self._wanted)}"] = name[1:]
+                name = [*self._wanted][-1]
+            if is_read:
                 self.names.append(name)
                 self._forms.append(form)
         self._steps = [step for step in strict if step[1]]
@@ -82,19 +92,22 @@ class Pattern:
         It is written out for the fields of this pattern and then compiled, as dataclasses do with their methods: a
         loop over the fields would take a quarter longer.
         """
-        if len(set(self.names)) < len(self.names):
+        if len(set(self.names)) + len(set(self._wanted.values())) < len(self.names) + len(self._wanted):
             raise ValueError("a field stands in it twice")
-        if unknown := set(self.names) - FIELDS.keys():
+        if unknown := set(self.names) - FIELDS.keys() - self._wanted.keys():
             raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
         if "time" not in self.names or not {"request", "target", "path"} & set(self.names):
             raise ValueError("it needs {time} and one of {request}, {target}, {path}")
-        forms = dict(zip(self.names, self._forms, strict=True))
+        forms = {name: form for name, form in zip(self.names, self._forms, strict=True) if name not in self._wanted}
         memos: dict[str, Any] = {f"{name}_of": converter(name, form, plain) for name, form in forms.items()}
         values = {name: f"{name}_of[{name}]" if name in forms else "None" for name in Record._fields}
         if "request" not in forms:
             memos["request_of"] = Memo(parts_reader(forms, plain))
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
             values["request"] = f"request_of[{parts}]"
+        if self._wanted:
+            memos["extra_of"] = extra_of_texts([*self._wanted.values()], plain)
+            values["extra"] = f"extra_of(({', '.join(self._wanted)},))"
         code = (
             "def parse(line):\n"
             "    found = '\\\\' not in line and quick(line) or match(line) or match_again(line)\n"
@@ -190,5 +203,12 @@ def plain(text: str) -> str:
 def fields_of(template: str) -> Iterator[str]:
     """Name the fields of a pattern in their order."""
     for piece in TOKEN.findall(template):
-        if piece not in ("*", "..."):
+        if piece[:1] != "*" and piece != "...":
             yield piece.partition(":")[0]
+
+
+def pieces_of(template: str) -> Iterator[str]:
+    """Name the pieces ``{*name}`` of a pattern in their order."""
+    for piece in TOKEN.findall(template):
+        if piece[:1] == "*" and piece != "*":
+            yield piece[1:]

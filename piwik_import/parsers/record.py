@@ -43,6 +43,8 @@ class Record(NamedTuple):
     """The user who was logged in."""
     generation_time: int | None = None
     """Milliseconds the server took."""
+    extra: Mapping[str, Any] | None = None
+    """Further fields that somebody asked for, as far as the line has them: name → text, or what JSON holds there."""
 
     @property
     def method(self) -> str:

@@ -12,8 +12,15 @@ VERSION = "5.2.0"
 ROLES = ("view", "write", "admin", "superuser")
 """What a user may be, each of them all that stands before it; the same for every site."""
 
+WHOLE = re.compile("[0-9]{1,18}")
+
 Sites = Mapping[int, str]
 Parameters = Mapping[str, str]
+
+
+def id_of(text: str | None) -> int:
+    """Return the number that a parameter holds; 0 if it holds none."""
+    return int(text) if text and WHOLE.fullmatch(text) else 0
 
 
 def answer(asked: Parameters, role: str, sites: Sites) -> tuple[int, object]:
@@ -29,8 +36,7 @@ def _error(message: str) -> dict[str, object]:
 
 
 def _site(asked: Parameters, _role: str, sites: Sites) -> object:
-    text = asked.get("idSite", "")
-    site = int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
+    site = id_of(asked.get("idSite"))
     if site not in sites:
         return _error(f"An unexpected website was found in the request: website id was set to '{site}'.")
     return {"idsite": site, "name": f"Site {site}", "main_url": sites[site], "timezone": "UTC", "currency": "USD"}

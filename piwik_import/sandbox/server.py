@@ -13,8 +13,9 @@ from socket import SHUT_RD, socket
 from typing import Any, Self
 
 from piwik_import.errors import UsageError, printable
+from piwik_import.sandbox.reporting import WHOLE
 from piwik_import.sandbox.store import Report, Store
-from piwik_import.sandbox.tracker import BAD_REQUEST, WHOLE, Answer, Tracker
+from piwik_import.sandbox.tracker import BAD_REQUEST, Answer, Tracker
 
 TOO_LARGE = Answer(413, b"<p>The body is too large.</p>")
 

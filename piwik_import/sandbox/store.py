@@ -64,6 +64,28 @@ INSERT = f"INSERT OR IGNORE INTO hits ({', '.join(Row._fields)}) VALUES ({', '.j
 TOP = "SELECT {0}, count(*) FROM hits {1} GROUP BY {0} ORDER BY 2 DESC, 1 LIMIT {2}"
 
 
+def _of(name: str) -> str:
+    return f"json_extract(parameters, '$.\"{name}\"')"
+
+
+def _top(text: str, kind: str) -> str:
+    return f"SELECT {text} AS text, count(*) FROM hits WHERE kind = '{kind}' GROUP BY text ORDER BY 2 DESC, 1 LIMIT 10"
+
+
+LISTS = {
+    "events": _top(f"{_of('e_c')} || ' / ' || {_of('e_a')} || ifnull(' / ' || {_of('e_n')}, '')", "event"),
+    "contents": _top(f"{_of('c_n')} || ': ' || ifnull({_of('c_i')}, 'impression')", "content"),
+    "searches": _top(_of("search"), "search"),
+    "goals": "SELECT 'goal ' || goal || ', revenue ' || round(sum(revenue), 2), count(*) FROM"
+    f" (SELECT {_of('idgoal')} AS goal, CAST(ifnull({_of('revenue')}, 0) AS REAL) AS revenue FROM hits"
+    " WHERE kind = 'goal') GROUP BY goal ORDER BY 2 DESC, 1 LIMIT 10",
+    "orders": f"SELECT ec_id || ', ' || ifnull({_of('revenue')}, 'no') || ' in all',"
+    f" ifnull(CASE WHEN json_valid({_of('ec_items')}) THEN json_array_length({_of('ec_items')}) END, 0)"
+    f" FROM hits WHERE ec_id IS NOT NULL ORDER BY CAST({_of('revenue')} AS REAL) DESC, ec_id LIMIT 10",
+}
+"""What a report lists of actions that are no pages."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a sandbox has recorded; its text is for people, and leaves out most of what is zero."""
@@ -80,6 +102,15 @@ class Report:
     """Requests refused as a whole for one value that SQL does not take, since the start."""
     first: str | None
     last: str | None
+    events: list[tuple[str, int]]
+    """Category, action and name of the ten most frequent events."""
+    contents: list[tuple[str, int]]
+    """Names of contents with what was done with them; an impression if nothing."""
+    searches: list[tuple[str, int]]
+    goals: list[tuple[str, int]]
+    """Goals with the revenue of all their conversions."""
+    orders: list[tuple[str, int]]
+    """The ten dearest orders, with the number of their items."""
     days: list[tuple[str, int]]
     """The three days with most hits."""
     pages: list[tuple[str, int]]
@@ -95,8 +126,17 @@ class Report:
         lines = [f"{count:>10,}  {label}" for label, count in counts.items()]
         if self.first:
             lines += ["", f"from {self.first} to {self.last} UTC"]
-        faults = ("recorded against the rules of the API", self.faults)
-        for title, rows in (("busiest days", self.days), ("top pages", self.pages), faults):
+        lists = {
+            "busiest days": self.days,
+            "top pages": self.pages,
+            "events": self.events,
+            "contents": self.contents,
+            "site searches": self.searches,
+            "goals": self.goals,
+            "orders, with the number of items": self.orders,
+            "recorded against the rules of the API": self.faults,
+        }
+        for title, rows in lists.items():
             if rows:
                 lines += ["", title, *(f"{count:>10,}  {printable(text)}" for text, count in rows)]
         return "\n".join(lines)
@@ -159,4 +199,12 @@ class Store:
                 faults=faults,
                 days=[tuple(row) for row in self._db.execute(TOP.format("date(cdt)", "", 3))],
                 pages=[tuple(row) for row in self._db.execute(TOP.format("url", "WHERE kind = 'page'", 10))],
+                events=self._list("events"),
+                contents=self._list("contents"),
+                searches=self._list("searches"),
+                goals=self._list("goals"),
+                orders=self._list("orders"),
             )
+
+    def _list(self, name: str) -> list[tuple[str, int]]:
+        return [tuple(row) for row in self._db.execute(LISTS[name])]

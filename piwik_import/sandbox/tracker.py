@@ -22,9 +22,11 @@ from ipaddress import ip_address
 from math import isfinite
 from typing import NamedTuple
 
+from piwik_import.errors import printable
 from piwik_import.memo import Memo
 from piwik_import.parameters import fault
 from piwik_import.sandbox import reporting
+from piwik_import.sandbox.reporting import WHOLE, Parameters, id_of
 from piwik_import.sandbox.store import Report, Row, Store
 from piwik_import.tracking import decode
 
@@ -35,12 +37,10 @@ FAILED_LOGINS = 20  # after more than these in an hour an address is answered wi
 CUT = 1024  # characters of a URL or title that are kept
 
 HEX16 = re.compile("[0-9A-Fa-f]{16}")
-WHOLE = re.compile("[0-9]{1,18}")
 DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 BOTS = re.compile("bot|crawl|spider|slurp", re.IGNORECASE)
 SPAMMERS = re.compile(r"https?://([^/]*\.)?(semalt\.com|buttons-for-website\.com)(/|$)")
 
-Parameters = Mapping[str, str]
 
 KIND_WHEN: Mapping[str, Callable[[Parameters], object]] = {
     "ping": lambda hit: hit.get("ping") == "1",
@@ -94,6 +94,7 @@ def _counts(status: str, tracked: int, invalid: int) -> dict[str, object]:
 
 GIF = Answer(200, b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"), "image/gif")
 NO_IMAGE = Answer(204)
+TEXT = "text/plain; charset=utf-8"
 ABOUT = Answer(200, b"<p>This is the tracker of a piwik-import sandbox: send it hits.</p>")
 BAD_REQUEST = Answer(400, b"<p>Bad request: neither a valid hit nor a bulk of hits.</p>")
 NOT_FOUND = Answer(404, b"<p>There are /piwik.php, /matomo.php and /index.php here.</p>")
@@ -157,7 +158,10 @@ class Tracker:
         if not self._record_statistics:
             return _json(200, _counts("success", 0, 0))
         role = self._role(document.get("token_auth"), address)  # one in the URL is not looked at
-        counts, invalid = self._track([decode(text) for text in texts if text], role, address, agent)
+        said: list[str] | None = [] if query.get("debug") == "1" else None
+        counts, invalid = self._track([decode(text) for text in texts if text], role, address, agent, said)
+        if said is not None:
+            return _told(said, counts)
         if counts["status"] == "error":
             return _json(500, counts)
         if "0" in (str(document.get("send_image")), query.get("send_image")):
@@ -166,7 +170,10 @@ class Tracker:
 
     def _single(self, hit: Parameters, address: str, agent: str) -> Answer:
         if self._record_statistics:
-            counts, invalid = self._track([hit], self._role(hit.get("token_auth"), address), address, agent)
+            said: list[str] | None = [] if hit.get("debug") == "1" else None
+            counts, invalid = self._track([hit], self._role(hit.get("token_auth"), address), address, agent, said)
+            if said is not None:
+                return _told(said, counts)
             if invalid or counts["status"] == "error":
                 return BAD_REQUEST if invalid else SQL_ERROR
         return NO_IMAGE if hit.get("send_image") == "0" else GIF
@@ -187,9 +194,12 @@ class Tracker:
         return sum(who == address and when > since for when, who in self._failures.copy()) > FAILED_LOGINS
 
     def _track(
-        self, hits: Iterable[Parameters], role: str, address: str, agent: str
+        self, hits: Iterable[Parameters], role: str, address: str, agent: str, said: list[str] | None = None
     ) -> tuple[dict[str, object], list[int]]:
-        """Record `hits` in one transaction; return the counts to answer, and which hits were invalid."""
+        """Record `hits` in one transaction; return the counts to answer, and which hits were invalid.
+
+        What becomes of each is put into `said`, if given.
+        """
         may_override = role in ("superuser", "admin", "write")
         tracked = 0
         invalid: list[int] = []
@@ -201,12 +211,18 @@ class Tracker:
                         if row and not self._store.add(row):
                             raise Invalid("its ec_id is used already")
                         tracked += 1
+                        if said is not None:
+                            said += _said(row)
                         self._faults.update(filter(None, map(_faults.__getitem__, hit.items())))
-                    except Invalid:
+                    except Invalid as reason:
                         invalid.append(index)
+                        if said is not None:
+                            said.append(f"Invalid: {reason}")
                 self._invalid += len(invalid)
-        except Refused:
+        except Refused as reason:
             self._refused += 1
+            if said is not None:
+                said[:] = [f"Nothing is recorded, for SQL refuses {reason}"]
             return _counts("error", tracked, len(invalid)), []
         return _counts("success", tracked, len(invalid)), invalid
 
@@ -216,18 +232,20 @@ class Tracker:
         when = _when(hit, now)
         agent = hit.get("ua") or agent
         cip, cid, goal = hit.get("cip"), hit.get("cid"), hit.get("idgoal")
-        site = _id(hit.get("idsite"))
-        if site not in self._sites or (not may_override and (cip or now - when > WITHOUT_TOKEN)):
-            raise Invalid
+        site = id_of(hit.get("idsite"))
+        if site not in self._sites:
+            raise Invalid(f"there is no site {hit.get('idsite')}")
+        if not may_override and (cip or now - when > WITHOUT_TOKEN):
+            raise Invalid("cip, and a cdt over four hours old, need a token of a user who may write")
         bot = bool(BOTS.search(agent))
         if hit.get("rec") != "1" or (bot and hit.get("bots") != "1") or SPAMMERS.match(hit.get("urlref", "")):
             return None
         if cid and not HEX16.fullmatch(cid):
-            raise Invalid
+            raise Invalid("cid is not 16 hexadecimal digits")
         if goal and goal != "0" and self._goals is not None and goal not in self._goals:
-            raise Invalid
-        if any(hit[name] and not SQL_TAKES[name](hit[name]) for name in SQL_TAKES.keys() & hit.keys()):
-            raise Refused
+            raise Invalid(f"there is no goal {goal}")
+        if refused := [name for name in SQL_TAKES if hit.get(name) and not SQL_TAKES[name](hit[name])]:
+            raise Refused(", ".join(refused))
         cip = _address[cip] if cip else address
         weak = hit.get("_id", "")
         visitor = cid or (weak if HEX16.fullmatch(weak) else _fingerprint[cip, agent])
@@ -247,14 +265,28 @@ class Tracker:
         )
 
 
-def _id(text: str | None) -> int:
-    return int(text) if text and WHOLE.fullmatch(text) else 0
+def _said(row: Row | None) -> list[str]:
+    """Say what became of a hit: the kind of action, whose and when, and every parameter."""
+    if row is None:
+        return ["Left out, though counted as tracked: no rec=1, a bot without bots=1, or referrer spam"]
+    parameters: dict[str, str] = json.loads(row.parameters)
+    lines = [f"Recorded: {row.kind} of visitor {row.visitor} from {row.cip} at {row.cdt} UTC on site {row.idsite}"]
+    for name, text in parameters.items():
+        wrong = _faults[name, text]
+        lines.append(f"  {name} = {printable(text, 500)}" + (f"   (against the rules: {wrong})" if wrong else ""))
+    return lines
+
+
+def _told(said: list[str], counts: Mapping[str, object]) -> Answer:
+    """Return the answer to debug=1: text in place of the image or the JSON, as a server gives that allows it."""
+    text = "\n".join(["Debug enabled: what was recorded", *said, f"Counts: {json.dumps(counts)}", ""])
+    return Answer(200, text.encode("utf-8", "replace"), TEXT)
 
 
 def _when(hit: Parameters, now: float) -> float:
     """Return the Unix time to record `hit` at: now, if what it says cannot be read or cannot be."""
     when = _seconds[hit["cdt"]] if hit.get("cdt") else now
-    when = now if when is None else when - _id(hit.get("cdo"))
+    when = now if when is None else when - id_of(hit.get("cdo"))
     return when if now - YEARS_20 < when <= now else now
 
 
