@@ -24,6 +24,7 @@ from piwik_import.hits import DOWNLOADS, HitSettings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.w3c import W3C
 from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
@@ -47,6 +48,7 @@ class Settings:
 
     logs: Sequence[str]
     format: str | None = None
+    w3c: W3C = field(default_factory=W3C)
     order: str = "time"
     connection: Connection | None = None
     """None if nothing is sent."""
@@ -83,7 +85,7 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
         with asked.breaks():  # a pipe may be silent for ever, and so may another import of the same log
             journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
             resume = None if journal is None else _resumer(settings, journal, report)
-            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume, settings.w3c)
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):
@@ -254,7 +256,7 @@ class _Run:
 
     def _blocks_of(self, job: Job) -> Iterator[Block]:
         """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks, begun = job.source.blocks(job.offset, job.line), False
+        blocks, begun = job.blocks(), False
         while not self._asked.asked:
             try:
                 with self._asked.breaks():

@@ -15,14 +15,19 @@ from zlib import crc32
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
+from piwik_import.parsers import headers
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine, Record
+from piwik_import.parsers.headers import Header
+from piwik_import.parsers.record import BadLine, Parser
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode
 
 SLOTS = 256
 """Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
 another number of lanes goes on with it."""
+
+HEADERS = 8
+"""How many headers of a log have their parsers kept, each of which remembers the texts that it has seen."""
 
 
 class Entry(NamedTuple):
@@ -79,13 +84,14 @@ class Batch:
 
 
 def without_format(block: Block) -> Batch:
-    """Translate a block that no format is needed for: one line that is too long, or nothing but empty ones."""
+    """Translate a block that no format is needed for: one line that is too long, or only empty ones and directives."""
     batch = Batch(block.end, block.lines)
     if block.cut:
         reason = f"longer than {LINE_LIMIT >> 20} MiB"
         batch.bad.append(BadEntry(block.line, block.data.decode("latin-1"), reason))
-    else:
-        batch.filtered["blank"] = block.lines
+        return batch
+    directives = sum(map(headers.is_header, block.data.decode("latin-1").split("\n")))
+    batch.filtered += Counter(header=directives, blank=block.lines - directives)
     return batch
 
 
@@ -94,7 +100,10 @@ class Translator:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._parse = plan.definition.compile()
+        self._parsers: Memo[Header, Parser] = Memo(
+            lambda header: plan.definition.under(header).compile(), limit=HEADERS, longest=1 << 16
+        )
+        self._parsers[Header()]  # a format that makes no sense is refused here, before any line
         self._left_out = Filters(plan.filters)
         self._make_hit = HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(lambda key: crc32(key.encode("utf-8", "surrogateescape")) % SLOTS)
@@ -104,15 +113,27 @@ class Translator:
         if block.cut:
             return without_format(block)
         batch = Batch(block.end, block.lines)
-        text, stop, end = block.data.decode("latin-1"), block.end, block.offset
+        text, end, done = block.data.decode("latin-1"), block.offset, 0
         lines = text.split("\n")
         if not lines[-1]:
             lines.pop()  # what follows the last newline
-        parse = self._parse if "\0" not in text else self._parse_after_nuls
+        for header, start, stop in self._plan.definition.sections(headers.read(block.header), lines):
+            if start > done:
+                batch.filtered["header"] += start - done
+                end += sum(map(len, lines[done:start])) + start - done
+            if start < stop:
+                parse = self._parsers[header] if "\0" not in text else _after_nuls(self._parsers[header])
+                end = self._section(batch, lines[start:stop], block.line + start, end, parse)
+            done = stop
+        return batch
+
+    def _section(self, batch: Batch, lines: Sequence[str], first: int, end: int, parse: Parser) -> int:
+        """Translate the lines of one header; the first has that number and begins at `end`. Return where they end."""
+        stop = batch.end
         left_out, make_hit, slots, new_entry = self._left_out, self._make_hit, self._slots, Entry._make
         source, entries, filtered = self._plan.source, batch.entries, batch.filtered
         hits = batch.hits if self._plan.keep_hits else None
-        for number, line in enumerate(lines, block.line):
+        for number, line in enumerate(lines, first):
             end += len(line) + 1
             try:
                 record = parse(line)
@@ -132,8 +153,9 @@ class Translator:
                 continue
             if hits is not None:
                 hits.append(hit)
-        return batch
+        return end
 
-    def _parse_after_nuls(self, line: str) -> Record:
-        """As the parser, for a log that was truncated while its writer kept its place: NULs stand before a line."""
-        return self._parse(line.lstrip("\0"))
+
+def _after_nuls(parse: Parser) -> Parser:
+    """Return the parser for a log that was truncated while its writer kept its place: NULs stand before a line."""
+    return lambda line: parse(line.lstrip("\0"))

@@ -55,6 +55,7 @@ def test_a_line_becomes_a_record():
         "host": None,
         "user": None,
         "generation_time": None,
+        "extra": None,
     }
 
 
@@ -389,6 +390,7 @@ def test_an_object_becomes_a_record():
         "host": "example.org",
         "user": None,
         "generation_time": 43,
+        "extra": None,
     }
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from piwik_import.parsers import request
-from piwik_import.parsers.fields import FIELDS, converter
+from piwik_import.parsers.fields import FIELDS, converter, two_parts
 from piwik_import.parsers.record import BadLine, Parser, Record
 
 fast_loads: Callable[[str], Any]
@@ -31,9 +31,10 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
         raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
     if "time" not in keys or not keys.keys() & {"request", "target", "path"}:
         raise ValueError("it needs time and one of request, target, path")
-    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS}
+    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS if name != "time"}
+    get["time"] = _time_of(keys)
     assembled = "request" not in keys
-    fields = [name for name in Record._fields if name != "request"]
+    fields = [name for name in Record._fields if name not in ("request", "extra")]
     at = Record._fields.index("request")
 
     def parse(line: str) -> Record:
@@ -44,9 +45,19 @@ def compile_json(keys: Mapping[str, str]) -> Parser:
             found.insert(at, request.from_parts(get["method"](values), logged, get["query"](values)))
         else:
             found.insert(at, get["request"](values))
-        return Record._make(found)
+        return Record(*found)
 
     return parse
+
+
+def _time_of(keys: Mapping[str, str]) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that takes the time out of an object, be it in two parts."""
+    key, _, form = keys["time"].partition(":")
+    if "date" not in keys:
+        return _getter(key, form, "time")
+    day, _, day_form = keys["date"].partition(":")
+    memo = two_parts({"date": day_form, "time": form})
+    return lambda values: memo[str(values.get(day, "-")), str(values.get(key, "-"))]
 
 
 def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:

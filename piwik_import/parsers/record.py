@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
@@ -43,6 +43,8 @@ class Record(NamedTuple):
     """The user who was logged in."""
     generation_time: int | None = None
     """Milliseconds the server took."""
+    extra: Mapping[str, Any] | None = None
+    """Further fields that somebody asked for, as far as the line has them: name → text, or what JSON holds there."""
 
     @property
     def method(self) -> str:
