@@ -14,7 +14,7 @@ import click
 
 from piwik_import.address import tracker_url
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import reading, selection
+from piwik_import.cli.reading import reading, selection, w3c
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import server
 from piwik_import.cli.trying import messages, trying
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.argument("logs", metavar="LOG...", nargs=-1)
 @server
 @reading
+@w3c
 @selection
 @sending
 @going_on
@@ -54,6 +55,7 @@ def import_(
     """Import LOGs: files, folders, patterns, or - for standard input."""
     from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
+    from piwik_import.parsers.w3c import W3C
 
     if not logs:
         raise UsageError("Missing LOG: name a log file, a folder, a pattern, or - for standard input.")
@@ -87,6 +89,7 @@ def import_(
         logs=logs,
         connection=connection if connection.url else None,
         policy=taken(Policy, options),
+        w3c=taken(W3C, options),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,
