@@ -421,6 +421,7 @@ def test_a_mebibyte_in_one_line_is_over_in_no_time(log_format):
         "a\t",
         "-\t",
         "\xc3\xa9",
+        "\xe9",
         '"\t',
         "\r",
     ]:
