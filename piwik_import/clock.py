@@ -7,7 +7,7 @@ nothing here is fast on purpose except the layout of Apache and nginx, which is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 
 from piwik_import.memo import RECENT, Memo
 
@@ -22,9 +22,48 @@ def reader(form: str) -> Callable[[str], datetime]:
     strptime does not take.
     """
     if "%" in form:
-        datetime.strptime(datetime.now(UTC).strftime(form), form)
-        return lambda text: _utc(datetime.strptime(text, form))
+        read = _strptime(form)
+        return lambda text: _utc(read(text))
     return FORMS[form]
+
+
+def two_part_reader(day_form: str, time_form: str) -> Callable[[str, str], datetime]:
+    """Return the function that reads a time whose day and time of day are written apart.
+
+    Either form is a strptime pattern; that of the day may be a name of `DAYS`, ``iso`` where it is empty, and an empty
+    one of the time of day stands for ``9:15:02.5``, with or without seconds and their fraction. Raises as `reader`.
+    """
+    days = _strptime(day_form) if "%" in day_form else None
+    times = _strptime(time_form) if time_form else None
+    day_of = DAYS[day_form or "iso"] if days is None else lambda text: days(text).date()
+    time_of = _time_of_day if times is None else lambda text: times(text).timetz()
+    return lambda day, text: _utc(datetime.combine(day_of(day), time_of(text)))
+
+
+def _strptime(form: str) -> Callable[[str], datetime]:
+    if "%" not in form:
+        raise KeyError(form)
+    datetime.strptime(datetime.now(UTC).strftime(form), form)
+    return lambda text: datetime.strptime(text, form)
+
+
+def _american(text: str) -> date:
+    """Read ``11/21/26`` or ``11/21/2026``: IIS writes either."""
+    month, day, year = text.split("/")
+    return date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day))
+
+
+DAYS: dict[str, Callable[[str], date]] = {"iso": date.fromisoformat, "mdy": _american}
+
+
+def _time_of_day(text: str) -> time:
+    hours, _, rest = text.partition(":")
+    minutes, _, seconds = rest.partition(":")
+    whole, _, fraction = seconds.partition(".")
+    if not (hours + minutes + whole + fraction).isdecimal() or not minutes:
+        raise ValueError(text)
+    second = 59 if whole == "60" else int(whole or 0)  # a leap second, as in `clf`
+    return time(int(hours), int(minutes), second, int(f"{fraction:0<6}"[:6]))
 
 
 def clf(text: str) -> datetime:

@@ -19,6 +19,7 @@ REASONS = {
     "asterisk": "requests for no page (OPTIONS *)",
     "proxy": "requests for other hosts, as to a proxy",
     "blank": "empty lines",
+    "header": "lines that begin with # and say what the columns are",
 }
 
 STATIC = frozenset(

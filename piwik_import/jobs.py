@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piwik_import import source
 from piwik_import.errors import WrongFormat
-from piwik_import.parsers import definition, detection
+from piwik_import.parsers import definition, detection, headers
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine, Parser, Record
+from piwik_import.parsers.headers import Header
+from piwik_import.parsers.record import Record
+from piwik_import.parsers.w3c import W3C
 from piwik_import.source import Block, Source
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Job:
     source: Source
     definition: Definition | None
     """None as long as there are no lines to tell it by."""
+    candidates: Sequence[Definition]
+    """The formats that it may have."""
     first: datetime = LAST
     """The time of its first record."""
     stored: Stored | None = None
@@ -71,10 +74,42 @@ class Job:
         """Whether there is much to import of it, and nothing was imported yet."""
         return not self.nothing_new and self.offset == 0 and (self.source.size or 0) >= LARGE
 
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks from the offset on, each with the header that governs it. Raises SourceError."""
+        if self.definition is not None and self.definition.columns is None:
+            yield from self.source.blocks(self.offset, self.line)
+            return
+        header = Header()
+        for block in self.source.blocks():  # from the very beginning: the header may stand anywhere above
+            above, rest = self._cut(block)
+            header = self._after(header, above)
+            if rest is not None:
+                yield replace(rest, header=header.encode())
+                header = self._after(header, rest)
+
+    def _after(self, header: Header, block: Block) -> Header:
+        """Return what governs the lines after those of a block."""
+        if self.definition is None:
+            return headers.follow(header, block.data)
+        return header if block.cut else self.definition.header_after(header, block.data)
+
+    def _cut(self, block: Block) -> tuple[Block, Block | None]:
+        """Return what of a block lies before the offset, and what lies there and after it, if anything does."""
+        passed = max(self.offset - block.offset, 0)
+        if block.end <= self.offset:
+            return block, None
+        above, data = block.data[:passed], block.data[passed:]
+        if passed == 0:
+            return replace(block, data=above), block
+        lines = 1 if block.cut else data.count(b"\n") + (not data.endswith(b"\n"))
+        return replace(block, data=above), replace(block, data=data, offset=self.offset, line=self.line, lines=lines)
+
     def recognise(self, block: Block) -> None:
         """Find the format by lines that have come only now, if it is not known. Raises UnknownFormat."""
-        if self.definition is None and not block.cut and (lines := detection.lines_of(block.data)):
-            self.definition = detection.recognise(self.source.name, lines, definition.known().values())
+        if self.definition is not None or block.cut:
+            return
+        if lines := detection.lines_of(block.header + block.data + b"\n"):  # a block's last line is whole, too
+            self.definition = detection.recognise(self.source.name, lines, self.candidates)
 
 
 def prepare(
@@ -82,17 +117,24 @@ def prepare(
     format_name: str | None,
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
+    w3c: W3C | None = None,
     certain: Definition | None = None,
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
     Where the format is `certain`, the lines are not even looked at.
 
-    Raises SourceError, UnknownFormat, FormatError, LockedError, JournalError.
+    Raises SourceError, UnknownFormat, FormatError, UsageError, LockedError, JournalError.
     """
-    fixed = certain or (_definition(format_name) if format_name else None)
+    candidates = [_definition(format_name)] if format_name else [*definition.known().values()]
+    if w3c is not None:
+        candidates = w3c.adapted(candidates)
+    fixed = certain or (candidates[0] if format_name else None)
     found = source.find(logs)
-    todo = [Job(one, fixed) for one in found] if resume is None else [_resumed(one, fixed) for one in resume(found)]
+    if resume is None:
+        todo = [Job(one, fixed, candidates) for one in found]
+    else:
+        todo = [_resumed(one, fixed, candidates) for one in resume(found)]
     for job in todo:
         if not job.nothing_new and not certain:
             _recognise(job)
@@ -107,9 +149,9 @@ def _definition(name: str) -> Definition:
     return definition.read(Path(name)) if name.endswith(".toml") else definition.named(name)
 
 
-def _resumed(resumed: Resumed, fixed: Definition | None) -> Job:
+def _resumed(resumed: Resumed, fixed: Definition | None, candidates: Sequence[Definition]) -> Job:
     stored = resumed.stored
-    job = Job(resumed.source, fixed, LAST, stored, resumed.nothing_new, resumed.note)
+    job = Job(resumed.source, fixed, candidates, LAST, stored, resumed.nothing_new, resumed.note)
     if stored is not None:
         job.offset, lines = stored.place
         job.line = lines + 1
@@ -129,16 +171,11 @@ def _recognise(job: Job) -> None:
     lines = detection.lines_of(head)
     if not lines:
         return
-    known = job.definition or detection.recognise(job.source.name, lines, definition.known().values())
-    records = list(_records(lines, known.compile()))
+    known = job.definition or detection.recognise(job.source.name, lines, job.candidates)
+    results = [*known.records(lines)]
+    records = [one for one in results if isinstance(one, Record)]
     if not records:
-        raise WrongFormat(job.source.name, known.name, lines[0], len(lines))
+        raise WrongFormat(job.source.name, known.name, lines[0], len(results))
     job.definition = known
     job.first = records[0].time
     job.lacks_host = any(record.host is None for record in records)
-
-
-def _records(lines: Sequence[str], parse: Parser) -> Iterator[Record]:
-    for line in lines:
-        with suppress(BadLine):
-            yield parse(line)

@@ -54,6 +54,8 @@ class Block:
     """How many lines there are."""
     cut: bool = False
     """`data` is only the beginning of one line that is too long; the rest up to `end` was skipped."""
+    header: bytes = b""
+    """Lines from further up that say what these are, where somebody has kept them."""
 
 
 def find(names: Sequence[str]) -> list[Source]:

@@ -7,8 +7,9 @@ translator runs in this process or in another.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
@@ -16,8 +17,10 @@ from piwik_import.express import Express, Fate, Pieces, applies
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
+from piwik_import.parsers import headers
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine
+from piwik_import.parsers.headers import Header
+from piwik_import.parsers.record import BadLine, Parser
 from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
@@ -25,6 +28,9 @@ from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
 SLOTS = 256
 """Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
 another number of lanes goes on with it."""
+
+HEADERS = 8
+"""How many headers of a log have their parsers kept, each of which remembers the texts that it has seen."""
 
 
 class Entry(NamedTuple):
@@ -103,13 +109,14 @@ class Batch:
 
 
 def without_format(block: Block) -> Batch:
-    """Translate a block that no format is needed for: one line that is too long, or nothing but empty ones."""
+    """Translate a block that no format is needed for: one line that is too long, or only empty ones and directives."""
     batch = Batch(block.end, block.lines)
     if block.cut:
         reason = f"longer than {LINE_LIMIT >> 20} MiB"
         batch.bad.append(BadEntry(block.line, block.offset, block.data.decode("latin-1"), reason))
-    else:
-        batch.filtered["blank"] = block.lines
+        return batch
+    directives = sum(map(headers.is_header, block.data.decode("latin-1").split("\n")))
+    batch.filtered += Counter(header=directives, blank=block.lines - directives)
     return batch
 
 
@@ -119,7 +126,11 @@ class Translator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition)
-        self._parse = plan.definition.compile(self._shaper.wanted if self._shaper else ())
+        wanted = self._shaper.wanted if self._shaper else ()
+        self._parsers: Memo[Header, Parser] = Memo(
+            lambda header: plan.definition.under(header).compile(wanted), limit=HEADERS, longest=1 << 16
+        )
+        self._parsers[Header()]  # a format that makes no sense is refused here, before any line
         self._left_out = Filters(plan.filters)
         self._make_hit = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(slot_of)
@@ -130,20 +141,19 @@ class Translator:
         if block.cut:
             return without_format(block)
         batch = Batch(block.end, block.lines)
-        text, end = block.data.decode("latin-1"), block.offset
+        text, end, done = block.data.decode("latin-1"), block.offset, 0
         lines = text.split("\n")
         if not lines[-1]:
             lines.pop()  # what follows the last newline
-        express, go = self._express if "\0" not in text else no_short_way, self._go
-        source, add, filtered, new = self._plan.source, batch.entries.append, batch.filtered, tuple.__new__
-        for number, line in enumerate(lines, block.line):
-            begin, end = end, end + len(line) + 1
-            fate = express(line) or go(line, number, begin, batch)
-            if isinstance(fate, tuple):
-                query, slot = fate
-                add(new(Entry, (query, slot, source, number, end, begin, line)))
-            elif fate is not None:
-                filtered[fate] += 1
+        express = self._express if "\0" not in text else no_short_way
+        for header, start, stop in self._plan.definition.sections(headers.read(block.header), lines):
+            if start > done:
+                batch.filtered["header"] += start - done
+                end += sum(map(len, lines[done:start])) + start - done
+            if start < stop:
+                way = partial(self._go, self._parsers[header], batch)
+                end = self._section(batch, lines[start:stop], block.line + start, end, express, way)
+            done = stop
         if end > block.end and batch.entries and batch.entries[-1].end == end:
             batch.entries[-1] = batch.entries[-1]._replace(end=block.end)  # the last line has no newline
         if self._shaper is not None:
@@ -151,10 +161,31 @@ class Translator:
                 batch.warn(InvalidHit(parameter, reason), None, hits=count)
         return batch
 
-    def _go(self, line: str, number: int, begin: int, batch: Batch) -> Fate | None:
+    def _section(
+        self,
+        batch: Batch,
+        lines: Sequence[str],
+        first: int,
+        end: int,
+        express: Express,
+        go: Callable[[str, int, int], Fate | None],
+    ) -> int:
+        """Translate the lines of one header; the first has that number and begins at `end`. Return where they end."""
+        source, add, filtered, new = self._plan.source, batch.entries.append, batch.filtered, tuple.__new__
+        for number, line in enumerate(lines, first):
+            begin, end = end, end + len(line) + 1
+            fate = express(line) or go(line, number, begin)
+            if isinstance(fate, tuple):
+                query, slot = fate
+                add(new(Entry, (query, slot, source, number, end, begin, line)))
+            elif fate is not None:
+                filtered[fate] += 1
+        return end
+
+    def _go(self, parse: Parser, batch: Batch, line: str, number: int, begin: int) -> Fate | None:
         """Take one line the long way, in the order of the modules; None if it is a bad one."""
         try:
-            record = self._parse(line.lstrip("\0"))  # NULs: a log truncated while its writer kept its place
+            record = parse(line.lstrip("\0"))  # NULs: a log truncated while its writer kept its place
             reason = self._left_out(record)
             if reason is not None:
                 return reason

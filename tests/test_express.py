@@ -243,7 +243,7 @@ ORDINARY = {
 }
 
 
-@pytest.mark.parametrize("name", definition.known())
+@pytest.mark.parametrize("name", ORDINARY)
 def test_an_ordinary_line_goes_the_short_way(name):
     batch, _ = translated(ORDINARY[name].encode("latin-1"), ways_of(name, "usual"))
     (entry,) = batch.entries

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from piwik_import.errors import UnknownFormat
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
+from piwik_import.jobs import Job
 from piwik_import.parsers import definition
 from piwik_import.parsers.detection import lines_of, recognise
-from piwik_import.source import Source
+from piwik_import.source import Block, Source
 from piwik_import.tracking import decode
-from piwik_import.translate import Batch, Plan, Translator
+from piwik_import.translate import Batch, Plan, Translator, without_format
 
 LOGS = Path(os.environ.get("PIWIK_IMPORT_REAL_LOGS") or Path(__file__).parent.parent.parent / "shared" / "logs")
 
@@ -39,10 +41,15 @@ def recognised(source: Source) -> definition.Definition:
 
 def imported(name: str, filters: FilterSettings = ALL) -> tuple[str, list[Batch]]:
     """Translate a log as an import would; return its format and the batches."""
-    source = Source(str(LOGS / name))
-    found = recognised(source)
-    translate = Translator(Plan(0, found, filters, HitSettings(1, "http://example.org")))
-    return found.name, [translate(block) for block in source.blocks(size=100_000)]
+    job, batches = Job(Source(str(LOGS / name)), None, [*definition.known().values()]), []
+    translate: Callable[[Block], Batch] = without_format
+    for block in job.blocks():
+        job.recognise(block)
+        if job.definition is not None and translate is without_format:
+            translate = Translator(Plan(0, job.definition, filters, HitSettings(1, "http://example.org")))
+        batches.append(translate(block))
+    assert job.definition is not None
+    return job.definition.name, batches
 
 
 def sums(batches: list[Batch]) -> tuple[int, int, Counter[str], list[int]]:
@@ -112,6 +119,51 @@ def test_every_line_of_a_real_log_is_a_hit_or_what_it_looks_like_to_the_eye(name
     assert sums(batches) == expected
 
 
+W3C = {
+    "iis85_u_ex160110.log": ("iis", 128, 28, {"header": 100}),
+    "iis10_plaso.log": ("iis", 5, 1, {"header": 4}),
+    # Lines 5 to 7 and others have two spaces before a DOMAIN\\user.
+    "iis10_edge_cases_plaso.log": ("iis", 19, 15, {"header": 4}),
+    "iis_without_date_plaso.log": ("iis", 15, 11, {"header": 4}),
+    "aws_cloudfront_opensearch_raw.log": ("cloudfront", 42, 40, {"header": 2}),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), W3C.items(), ids=W3C)
+def test_every_line_of_a_real_log_with_columns_is_a_hit_or_of_a_header(name, expected):
+    log_format, batches = imported(name)
+    lines, hits, filtered, bad = sums(batches)
+    assert (log_format, lines, hits, filtered) == expected
+    assert bad == []
+
+
+@pytest.mark.parametrize(
+    ("name", "log_format", "lines"), [("iis4_w3c_ex960101.log", "iis", 5), ("iis_native_ex010320.log", "iis_native", 2)]
+)
+def test_real_logs_that_a_server_takes_for_too_old_are_read_all_the_same(name, log_format, lines):
+    found, batches = imported(name)
+    assert found == log_format
+    assert {bad.reason.partition(":")[0] for batch in batches for bad in batch.bad} == {"cdt"}
+    known = definition.known()[found]
+    records = [*known.records(lines_of((LOGS / name).read_bytes()))]
+    assert len(records) == lines
+    assert all(record.ip and record.path.startswith("/") and record.status == 200 for record in records)
+    assert {f"{record.time:%Y-%m-%d}" for record in records} == {"1996-01-01" if found == "iis" else "2001-03-20"}
+
+
+def test_the_values_in_a_real_log_are_what_the_eye_sees():
+    _, batches = imported("iis10_edge_cases_plaso.log")
+    hits = {one.line: decode(one.query) for batch in batches for one in batch.entries}
+    assert hits[5]["uid"] == r"random\ranuser1"
+    assert hits[19]["ua"].endswith("Safari/537.36 [FB_IAB/FB4A;FBAV/35.0.0.48.273;]")
+    assert hits[11]["url"].startswith("http://example.org/rpc/rpcproxy.dll?EX04.ad.RaDomain:6001&RequestId=")
+    _, batches = imported("iis_without_date_plaso.log")
+    assert {decode(one.query)["cdt"][:16] for batch in batches for one in batch.entries} == {"2013-07-30 00:00"}
+    _, batches = imported("aws_cloudfront_opensearch_raw.log")
+    agents = {decode(one.query).get("ua", "") for batch in batches for one in batch.entries}
+    assert not any("%" in agent for agent in agents)
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -121,7 +173,6 @@ def test_every_line_of_a_real_log_is_a_hit_or_what_it_looks_like_to_the_eye(name
         "syslog_with_access_lnav.log",
         "aws_elb_opensearch_raw.log",
         "haproxy_lnav.log",
-        "iis_native_ex010320.log",
         "caddy_lnav_1.ndjson",
         "crowdsec_traefik_json.log",
     ],

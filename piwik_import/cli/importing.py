@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import reading, selection
+from piwik_import.cli.reading import reading, selection, w3c
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, server, tracking, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @connecting
 @tracking
 @reading
+@w3c
 @selection
 @mapping
 @sending
@@ -60,6 +61,7 @@ def import_(
     from piwik_import import source
     from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
+    from piwik_import.parsers.w3c import W3C
 
     if not logs:
         raise UsageError("Missing LOG: name a log file, a folder, a pattern, or - for standard input.")
@@ -97,6 +99,7 @@ def import_(
         connection=None if dry_run else way,
         check=not no_check,
         policy=replace(policy, resend=in_doubt == "resend"),
+        w3c=taken(W3C, options),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,

@@ -23,6 +23,25 @@ reading = group(
     ),
 )
 
+w3c = group(
+    "Log with columns (W3C, IIS, CloudFront …)",
+    option("--w3c-fields", metavar="'#Fields: …'", help="The columns of a log that has no #Fields line."),
+    option(
+        "--w3c-map-field",
+        multiple=True,
+        metavar="CUSTOM=STANDARD",
+        help="A column, and the one that it stands for: my-date=date. May be repeated.",
+    ),
+    option(
+        "--w3c-field-regex",
+        multiple=True,
+        metavar="NAME=REGEX",
+        help="A column, and an expression whose named groups are fields: (?P<user>…). May be repeated.",
+    ),
+    option("--w3c-time-taken-millisecs", is_flag=True, help="time-taken is in milliseconds, whatever the format says."),
+    option("--w3c-time-taken-secs", is_flag=True, help="time-taken is in seconds, whatever the format says."),
+)
+
 selection = group(
     "What is imported",
     option("--enable-bots", "--bots", "bots", is_flag=True, help="Bots too."),

@@ -59,7 +59,7 @@ class Reading:
 
     def _blocks_of(self, job: Job) -> Iterator[Block]:
         """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks, begun = job.source.blocks(job.offset, job.line), False
+        blocks, begun = job.blocks(), False
         while not self._asked.asked:
             try:
                 with self._asked.breaks():

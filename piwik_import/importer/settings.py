@@ -8,6 +8,7 @@ from pathlib import Path
 
 from piwik_import.connection import Connection
 from piwik_import.hits import DOWNLOADS
+from piwik_import.parsers.w3c import W3C
 from piwik_import.policy import Policy
 from piwik_import.shaping import Shaping
 
@@ -18,6 +19,7 @@ class Settings:
 
     logs: Sequence[str]
     format: str | None = None
+    w3c: W3C = field(default_factory=W3C)
     order: str = "time"
     connection: Connection | None = None
     """None if nothing is sent."""

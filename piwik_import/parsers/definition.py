@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from piwik_import.errors import FormatError
 from piwik_import.mapping import HitTable, read_table
-from piwik_import.parsers import json_lines
+from piwik_import.parsers import headers, json_lines
+from piwik_import.parsers.columns import Columns, compile_columns
+from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, pieces_of
-from piwik_import.parsers.record import Parser, Texts
+from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 
 KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "hit": dict, "sample": list}
+KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
+KINDS = ("pattern", "json", "columns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,18 @@ class Definition:
     """Field → key of an object: see `json_lines`."""
     hit: HitTable = field(default_factory=HitTable)
     """What its fields become besides what they always do: see `mapping`."""
+    columns: Columns | None = None
+    """Which fields its columns give, whatever columns a log has: see `columns`."""
+    header: Header = NO_HEADER
+    """What the lines say that stand above, in a log with such lines: see `headers`."""
     samples: tuple[Mapping[str, Any], ...] = ()
-    """``line`` and the fields that the line must become."""
+    """``line``, with the lines of its header before it if it has one, and the fields that it must become."""
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Name the fields that its lines give."""
+        if self.columns is not None:
+            return self.columns.words
         return tuple(fields_of(self.pattern)) if self.pattern is not None else tuple(self.json)
 
     @property
@@ -56,8 +66,13 @@ class Definition:
         return self.pattern is None or name in self.pieces
 
     def compile(self, wanted: Sequence[str] = ()) -> Parser:
-        """Return the parser of its lines; `wanted` names further fields that go into ``extra``. Raises FormatError."""
+        """Return the parser of its lines under its header; `wanted` names further fields that go into ``extra``.
+
+        Raises FormatError.
+        """
         try:
+            if self.columns is not None:
+                return compile_columns(self.columns, self.header, wanted)
             if self.pattern is not None:
                 return Pattern(self.pattern, wanted).parse
             return json_lines.compile_json(self.json, wanted)
@@ -68,6 +83,35 @@ class Definition:
     def texts(self) -> Texts:
         """Return the parser of most of its lines in two steps; it must compile."""
         return Pattern(self.pattern).texts() if self.pattern is not None else json_lines.texts(self.json)
+
+    def sections(self, header: Header, lines: Sequence[str]) -> Iterator[Section]:
+        """Cut lines at the directives in them: see `headers`. A format without such has one section."""
+        if self.columns is None:
+            return iter([Section(header, 0, len(lines))])
+        return headers.sections(header, lines, self.columns.clock)
+
+    def under(self, header: Header) -> Definition:
+        """Return the format of lines that `header` governs."""
+        return self if self.columns is None else replace(self, header=header)
+
+    def header_after(self, header: Header, data: bytes) -> Header:
+        """Return what governs the lines below those of `data`, which `header` governs."""
+        if self.columns is not None and self.columns.clock(headers.follow(header, data)) is not None:
+            *_, last = self.sections(header, data.decode("latin-1").split("\n"))
+            return last.header
+        return headers.follow(header, data)
+
+    def records(self, lines: Sequence[str]) -> Iterator[Record | BadLine]:
+        """Yield what becomes of each of a log's first lines but the directives. Raises FormatError."""
+        parsers: dict[Header, Parser] = {}
+        for header, start, stop in self.sections(Header(), lines):
+            if start < stop and header not in parsers:
+                parsers[header] = self.under(header).compile()
+            for line in lines[start:stop]:
+                try:
+                    yield parsers[header](line)
+                except BadLine as error:
+                    yield error
 
 
 def folder() -> Path:
@@ -104,10 +148,11 @@ def read(path: Path) -> Definition:
             raise FormatError(path.name, f"`{key}` is no {KEYS[key].__name__}")
     if not all(isinstance(key, str) for key in table.get("json", {}).values()):
         raise FormatError(path.name, "`json` holds what is no name of a key")
+    columns = _columns(path.name, table) if "columns" in table else None
     if not all(isinstance(sample, dict) and isinstance(sample.get("line"), str) for sample in table.get("sample", [])):
         raise FormatError(path.name, "a `sample` has no line")
-    if ("pattern" in table) == ("json" in table):
-        raise FormatError(path.name, "it needs one of `pattern` and `json`")
+    if len(table.keys() & KINDS) != 1:
+        raise FormatError(path.name, "it needs one of `pattern`, `json` and `columns`")
     try:
         hit = read_table(table.get("hit", {}))
     except ValueError as error:
@@ -120,8 +165,23 @@ def read(path: Path) -> Definition:
         pattern=table.get("pattern"),
         json=table.get("json", {}),
         hit=hit,
+        columns=columns,
         samples=tuple(table.get("sample", ())),
     )
+
+
+def _columns(name: str, table: Mapping[str, Any]) -> Columns:
+    """Read what a format file says of columns. Raises FormatError."""
+    given = {
+        column.lower(): (fields,) if isinstance(fields, str) else tuple(fields) if isinstance(fields, list) else ()
+        for column, fields in table["columns"].items()
+    }
+    if not all(fields and all(isinstance(one, str) for one in fields) for fields in given.values()):
+        raise FormatError(name, "`columns` holds what is no name of a field")
+    known_by = table.get("known_by", ())
+    if not all(isinstance(one, str) for one in known_by):
+        raise FormatError(name, "`known_by` holds what is no text")
+    return Columns(given, table.get("separator", ""), table.get("fields", ""), tuple(one.lower() for one in known_by))
 
 
 def describe(definition: Definition) -> Iterator[str]:
@@ -133,9 +193,11 @@ def describe(definition: Definition) -> Iterator[str]:
     yield ""
     if definition.pattern is not None:
         yield f"  {definition.pattern.strip()}"
-    width = max(map(len, definition.json), default=0)
-    yield from (f"  {name:{width}}  {key}" for name, key in definition.json.items())
+    columns = definition.columns.fields_of if definition.columns is not None else {}
+    rows = definition.json or {name: ", ".join(fields) for name, fields in columns.items()}
+    width = max(map(len, rows), default=0)
+    yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     for sample in definition.samples:
         yield ""
-        yield f"  {sample['line']}"
+        yield from (f"  {line}" for line in sample["line"].strip().splitlines())
         yield from (f"      {name:16} {value}" for name, value in sample.items() if name != "line")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from piwik_import.errors import UnknownFormat
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.fields import HOST_NAME
-from piwik_import.parsers.record import BadLine, Parser
+from piwik_import.parsers.headers import Header, is_header
+from piwik_import.parsers.record import BadLine
 
 LINES = 200
 """How many lines are looked at: one odd line among them decides nothing."""
@@ -17,10 +18,15 @@ ENOUGH = 0.25
 
 
 def lines_of(head: bytes) -> list[str]:
-    """Return the first whole lines of a log, without the empty ones; the unfinished one if there is no other."""
+    """Return the first whole lines of a log, without the empty ones; the unfinished one if there is no other.
+
+    Directives are none of the lines that count, but they stay among them; there is nothing if there is nothing else.
+    """
     lines = [line.strip("\r\0") for line in head.decode("latin-1").split("\n")]
     whole = lines[:-1] if len(lines) > 1 else lines
-    return [line for line in whole if line.strip()][:LINES]
+    found = [line for line in whole if line.strip()]
+    counted = [at for at, line in enumerate(found) if not is_header(line)][:LINES]
+    return found[: counted[-1] + 1] if counted else []
 
 
 def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition]) -> Definition:
@@ -28,24 +34,34 @@ def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition]
 
     Raises UnknownFormat, which shows the first line.
     """
-    candidates = [(_fit(lines, one.compile()), len(one.fields), one) for one in definitions]
-    (fit, _), _, best = max(candidates, key=lambda candidate: (candidate[0][1], candidate[1]))
-    if fit < max(1, len(lines) * ENOUGH):
+    header = Header()
+    for line in lines:
+        header = header.after(line) if is_header(line) else header
+    candidates = [(_fit(lines, one, header), *_telling(one, header), one) for one in definitions]
+    (fit, _), _, _, best = max(candidates, key=lambda candidate: (candidate[0][1], *candidate[1:3]))
+    if fit < max(1, sum(not is_header(line) for line in lines) * ENOUGH):
         raise UnknownFormat(name, lines[0] if lines else "", len(candidates))
     return best
 
 
-def _fit(lines: Sequence[str], parse: Parser) -> tuple[int, int]:
+def _telling(definition: Definition, header: Header) -> tuple[bool, int]:
+    """Tell whether a format is made for a certain kind of header, and how many fields its lines have."""
+    if definition.columns is None:
+        return False, len(definition.fields)
+    return bool(definition.columns.known_by), len(definition.columns.words_under(header))
+
+
+def _fit(lines: Sequence[str], definition: Definition, header: Header) -> tuple[int, int]:
     """Count the lines that parse, and their points: a line whose client is an address is worth two.
 
     A pattern takes almost any word for a client's host name, so ``www.example.org 192.0.2.1 - -`` would pass as
-    a line without a virtual host.
+    a line without a virtual host. A header that names columns as another maker does is not this format's.
     """
+    if definition.columns is not None and not definition.columns.claims(header):
+        return 0, 0
     fit = points = 0
-    for line in lines:
-        try:
-            record = parse(line)
-        except BadLine:
+    for record in definition.records(lines):
+        if isinstance(record, BadLine):
             continue
         fit += 1
         points += 1 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 2

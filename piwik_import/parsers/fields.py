@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from piwik_import import clock
 from piwik_import.errors import printable
@@ -65,6 +67,8 @@ def _bare(text: str) -> str | None:
         return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # 0.5 us, where ipaddress takes 4
     except (OSError, ValueError):
         pass
+    if len(text) > LONGEST:
+        raise ValueError(f"'{printable(text, 60)}' is no address")
     if text.lower() in NOT_A_CLIENT:
         return None
     bracketed = re.fullmatch(r"\[([^]]*)\](?::\d+)?", text)
@@ -76,6 +80,10 @@ def _bare(text: str) -> str | None:
             return text.lower()
         raise ValueError(f"'{printable(text, 60)}' is no address") from None
     return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+LONGEST = 300
+"""Characters of a client's name, with some to spare: ipaddress takes 50 ms to say that 1 MiB is no address."""
 
 
 def _is_inner(text: str) -> bool:
@@ -136,8 +144,62 @@ def _time(form: str) -> Convert:
     return convert
 
 
+def _day(form: str) -> Convert:
+    if "%" not in form:
+        clock.DAYS[form or "iso"]
+    return str  # read together with the time of day: see `two_parts`
+
+
 def _user(text: str) -> str | None:
     return None if text == '""' else text  # Apache's word for an empty name
+
+
+def _text(form: str) -> Convert:
+    """Return the function that takes back what a server did to a text so that it holds no space."""
+    forms: dict[str, Convert] = {"": str, "plus": _without_pluses, "percent": _unquoted}
+    return forms[form]
+
+
+def _without_pluses(text: str) -> str:
+    """Read ``Mozilla/5.0+(compatible;++http://…)``: of two pluses the second is the agent's own, as in ``; +http``."""
+    return text if " " in text else PLUS.sub(r" \1", text)
+
+
+PLUS = re.compile(r"\+(\+?)")
+
+
+def _unquoted(text: str) -> str:
+    """Undo %-encoding, once or twice: in a text that was encoded twice each ``%`` is a ``%25`` before two digits.
+
+    CloudFront encoded twice until about 2020, and does it once since.
+    """
+    if "%" not in text:
+        return text
+    if not ENCODED_ONCE.search(text):
+        text = text.replace("%25", "%")
+    return unquote(text, errors="surrogateescape")
+
+
+ENCODED_ONCE = re.compile("%(?!25[0-9A-Fa-f]{2})")
+
+
+def _target(form: str) -> Convert:
+    forms: dict[str, Convert] = {"": str, "url": lambda text: _url(text)[1] or "/"}
+    return forms[form]
+
+
+def _host(form: str) -> Convert:
+    forms: dict[str, Convert] = {"": host, "url": lambda text: host(_url(text)[0])}
+    return forms[form]
+
+
+def _url(text: str) -> tuple[str, str]:
+    """Return host and target of an address with a scheme or without."""
+    found = URL.match(text)
+    return (found[1], found[2]) if found else ("", "")
+
+
+URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+://)?+([^/?#]*+)(.*+)", re.DOTALL)
 
 
 def _always(convert: Convert) -> Callable[[str], Convert]:
@@ -149,16 +211,17 @@ FIELDS: dict[str, Field] = {
         "address of the client, or an X-Forwarded-For list", _always(address), pattern=r"[^\s,]++(?:, ?+[^\s,]++)*+"
     ),
     "time": Field("when the line was written", _time, "clf"),
+    "date": Field("the day, where `time` is but the time of day", _day),
     "request": Field("the request line: method, target and protocol", _always(request.from_line)),
     "method": Field("the method alone", _always(str)),
-    "target": Field("path and query as requested", _always(str)),
+    "target": Field("path and query as requested", _target),
     "path": Field("the path alone", _always(str)),
     "query": Field("the query alone, without the question mark", _always(lambda text: text.removeprefix("?"))),
     "status": Field("status code", _always(_number), pattern="[0-9]{1,3}|-"),
     "length": Field("bytes of the answer", _always(_number), pattern="[0-9]++|-"),
-    "referrer": Field("the page that led here", _always(str)),
-    "user_agent": Field("the client's program", _always(str)),
-    "host": Field("host of the site, with its port or not", _always(host)),
+    "referrer": Field("the page that led here", _text),
+    "user_agent": Field("the client's program", _text),
+    "host": Field("host of the site, with its port or not", _host),
     "user": Field("the user who was logged in", _always(_user)),
     "generation_time": Field("how long the server took", _milliseconds, "ms", "[0-9.]++|-"),
 }
@@ -241,3 +304,21 @@ def converter(name: str, form: str, decode: Callable[[str], str] | None = None) 
     if name == "length":
         return Numbers(name)
     return Memo(read, limit=RECENT) if name == "time" else Memo(read)
+
+
+def two_parts(
+    forms: Mapping[str, str], decode: tuple[Callable[[str], str], Callable[[str], str]] = (str, str)
+) -> Memo[tuple[str | None, str | None], datetime]:
+    """As `converter`, for the time of a line that gives its ``date`` and its ``time`` of day apart, in this order."""
+    read = clock.two_part_reader(forms["date"], forms["time"])
+
+    def value(texts: tuple[str | None, str | None]) -> datetime:
+        day, time = texts
+        if day is None or time is None or {day, time} & {"-", ""}:
+            raise BadLine("the line has no time")
+        try:
+            return read(decode[0](day), decode[1](time))
+        except ValueError:
+            raise BadLine(f"time: '{printable(f'{day} {time}', 60)}' is no time") from None
+
+    return Memo(value, limit=RECENT)

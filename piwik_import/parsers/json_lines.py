@@ -10,7 +10,7 @@ from typing import Any
 
 from piwik_import.parsers import request
 from piwik_import.parsers.extra import extra_of_object
-from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers
+from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers, two_parts
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 
 fast_loads: Callable[[str], Any]
@@ -32,7 +32,8 @@ def compile_json(keys: Mapping[str, str], wanted: Sequence[str] = ()) -> Parser:
         raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
     if "time" not in keys or not keys.keys() & {"request", "target", "path"}:
         raise ValueError("it needs time and one of request, target, path")
-    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS}
+    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS if name != "time"}
+    get["time"] = _time_of(keys)
     assembled = "request" not in keys
     fields = [name for name in Record._fields if name not in ("request", "extra")]
     extra = extra_of_object(wanted) if wanted else None
@@ -78,6 +79,16 @@ def texts(keys: Mapping[str, str]) -> Texts:
         return found
 
     return Texts(list(keys), cut, readers(forms, _whole))
+
+
+def _time_of(keys: Mapping[str, str]) -> Callable[[dict[str, Any]], Any]:
+    """Return the function that takes the time out of an object, be it in two parts."""
+    key, _, form = keys["time"].partition(":")
+    if "date" not in keys:
+        return _getter(key, form, "time")
+    day, _, day_form = keys["date"].partition(":")
+    memo = two_parts({"date": day_form, "time": form})
+    return lambda values: memo[str(values.get(day, "-")), str(values.get(key, "-"))]
 
 
 def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:

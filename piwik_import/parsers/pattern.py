@@ -19,7 +19,7 @@ from typing import Any
 
 from piwik_import.memo import Memo
 from piwik_import.parsers.extra import extra_of_texts
-from piwik_import.parsers.fields import FIELDS, REQUEST_PARTS, USUAL_LENGTH, converter, parts_reader, readers
+from piwik_import.parsers.fields import FIELDS, REQUEST_PARTS, USUAL_LENGTH, converter, parts_reader, readers, two_parts
 from piwik_import.parsers.record import BadLine, Record, Texts
 
 TOKEN = re.compile(r"\{([^{}]*)\}")
@@ -99,8 +99,11 @@ class Pattern:
         if "time" not in self.names or not {"request", "target", "path"} & set(self.names):
             raise ValueError("it needs {time} and one of {request}, {target}, {path}")
         forms = {name: form for name, form in zip(self.names, self._forms, strict=True) if name not in self._wanted}
-        memos: dict[str, Any] = {f"{name}_of": converter(name, form, plain) for name, form in forms.items()}
+        single = {name: form for name, form in forms.items() if "date" not in forms or name not in ("date", "time")}
+        memos: dict[str, Any] = {f"{name}_of": converter(name, form, plain) for name, form in single.items()}
         values = {name: f"{name}_of[{name}]" if name in forms else "None" for name in Record._fields}
+        if "date" in forms:
+            memos["time_of"], values["time"] = two_parts(forms), "time_of[date, time]"
         if "request" not in forms:
             memos["request_of"] = Memo(parts_reader(forms, plain))
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
