@@ -48,5 +48,6 @@ class Connection:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, not even if the server says it."""
+        proxy = (self.proxy or "").rpartition("@")[0].rpartition(":")[2]
         headers = [text for name, text in self.headers.items() if name.lower() in ("authorization", "cookie")]
-        return tuple(secret for secret in (self.token, self.auth_password, *headers) if secret)
+        return tuple(secret for secret in (self.token, self.auth_password, proxy, *headers) if secret)

@@ -24,6 +24,7 @@ from piwik_import.connection import Connection
 from piwik_import.errors import UsageError
 
 QUERIES = ["idsite=1&rec=1&url=http://example.org/1", "idsite=1&rec=1&url=http://example.org/2"]
+GOOD = json.dumps({"status": "success", "tracked": 2, "invalid": 0}).encode()
 TOKEN = "5f3c9d0be1a2467788aa00ffc0ffee42"
 
 
@@ -142,6 +143,33 @@ def test_a_file_that_holds_no_certificate_is_named(tmp_path, option, text):
     with pytest.raises(UsageError, match=r"some\.pem") as caught:
         send("https://localhost:1", **{option: path})
     assert f"--{option.replace('_', '-')}" in str(caught.value)
+
+
+def test_an_import_over_tls_ends_at_once_if_the_server_is_not_trusted(run_program, authority, ca_file, make_log):
+    arguments = ["--idsite", 1, "--no-journal", "--summary", "json", make_log(lines=9)]
+    with tracking(server_context(authority)) as tracker:
+        server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_IMPORT_BASE_URL": "http://a"}
+        refused = run_program(*arguments, env=server)
+        assert (refused.code, len(tracker.bulks)) == (75, 0)
+        assert "--ca-file" in refused.stderr
+        assert "tries: 1" in refused.stderr
+        assert refused.summary["hits"]["sent"] == 0
+        imported = run_program(*arguments, "--ca-file", ca_file, env=server)
+        assert (imported.code, imported.summary["hits"]["tracked"]) == (0, 9)
+
+
+def test_an_import_whose_server_redirects_to_https_says_so(run_program, authority, ca_file, make_log, tracker):
+    with tracking(server_context(authority)) as secure:
+        location = {"Location": secure.url + "piwik.php"}
+        tracker.usually = tracker.usually._replace(status=301, headers=location, body=b"")
+        tracker.api = tracker.api._replace(status=301, headers={"Location": secure.url + "index.php"}, body=b"")
+        url = tracker.url.replace("127.0.0.1", "localhost")
+        arguments = ["--url", url, "--idsite", 1, "--ca-file", ca_file, "--summary", "json", make_log(lines=9)]
+        outcome = run_program(*arguments, "--chunk-size", 2, env={"PIWIK_TOKEN": secure.token})
+        assert (outcome.code, outcome.summary["hits"]["tracked"]) == (0, 9)
+        assert len(secure.calls) == len(tracker.bulks) == 1
+        [note] = outcome.summary["notes"]
+        assert "redirects to https" in note
 
 
 # ---- proxies
@@ -268,7 +296,9 @@ def test_a_proxy_that_is_not_there_has_let_nothing_through(tracker, nowhere):
     assert answer.unsent
 
 
-@pytest.mark.parametrize("proxy", ["ftp://me:s3cret@127.0.0.1", "http://me:s3cret@127.0.0.1:eighty", "socks5://s3cret"])
+@pytest.mark.parametrize(
+    "proxy", ["ftp://me:s3cret@127.0.0.1", "http://me:s3cret@127.0.0.1:eighty", "http://me:s3cret@["]
+)
 def test_what_is_no_proxy_is_refused_without_its_password(tracker, proxy):
     with pytest.raises(UsageError, match="--proxy") as caught:
         send(tracker.url, proxy=proxy)
@@ -392,6 +422,14 @@ def test_a_server_that_sends_a_little_now_and_then_does_not_hold_us(raw_server, 
     assert "in time" in answer.reason
 
 
+def test_a_request_that_took_too_long_leaves_room_for_the_next(raw_server):
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
+    server = raw_server(*[SLOW[name] for name in ("the head", "the body", "chunks")], (good,))
+    with Client(Connection(url=server.url, request_timeout=0.2), connections=1) as client:
+        answers = [client.send(QUERIES) for _ in range(5)]
+    assert [type(answer) for answer in answers] == [Failed] * 3 + [Recorded] * 2
+
+
 def test_a_server_that_does_not_read_does_not_hold_us():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         start = monotonic()
@@ -426,7 +464,6 @@ def test_each_request_has_its_own_time(tracker):
 
 # ---- answers
 
-GOOD = json.dumps({"status": "success", "tracked": 2, "invalid": 0}).encode()
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 PACKED = {
     "gzip": ("gzip", gzip.compress(GOOD)),

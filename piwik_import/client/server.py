@@ -67,10 +67,11 @@ class Client:
         """
         if self._connection.bulk:
             return self._send(bulk_body(queries, self._connection.token), len(queries))
+        token = self._connection.token
+        secret = "" if token is None else f"&token_auth={quote(token, safe='')}"
         rejected, reason = [], ""
         for place, query in enumerate(queries):
-            token = self._connection.token
-            answer = self._send(f"{query}{'' if token is None else '&token_auth=' + quote(token)}".encode("ascii"), 1)
+            answer = self._send(f"{query}{secret}".encode("ascii"), 1)
             if not isinstance(answer, Recorded):
                 return answer if place == 0 else Failed(answer.reason, in_doubt=True)
             if answer.rejected:
@@ -210,7 +211,7 @@ class Client:
             return None
         if (url.scheme, target.scheme, target.host) != ("http", "https", url.host):
             return None
-        self._note(f"{url.copy_with(query=None)} redirects to https, which is followed: better give that as --url")
+        self._note(f"http://{url.netloc.decode()} redirects to https, which is followed: better give that as --url")
         return target.copy_with(query=url.query or None)
 
     def _no_site(self, site: int) -> RefusedError:

@@ -86,7 +86,9 @@ class Transport:
         self._course = Course()
         self._pools: dict[str, httpx.HTTPTransport] = {}
         self._opening = threading.Lock()
-        self._headers = HEADERS | dict(connection.headers) | _authorization(connection)
+        authorization = _authorization(connection)
+        self._headers = HEADERS | dict(connection.headers) | authorization
+        self._secrets = (*connection.secrets, *authorization.values())
 
     def close(self) -> None:
         """Close all connections."""
@@ -117,7 +119,7 @@ class Transport:
                 response.close()
         except (httpx.HTTPError, TimeoutError, zlib.error) as error:
             raise NoReply(error, course.stage) from error
-        return Reply(response.status_code, response.headers, body, shown, self._connection.secrets)
+        return Reply(response.status_code, response.headers, body, shown, self._secrets)
 
     def _open(self, url: httpx.URL) -> httpx.HTTPTransport:
         """Return the pool for the scheme of `url`."""

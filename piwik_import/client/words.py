@@ -78,6 +78,8 @@ def trouble(error: BaseException) -> Trouble:
                 "the proxy wants a user and a password: --proxy http://USER:PASSWORD@HOST", lasting=True, unsent=True
             )
         return Trouble(f"the proxy does not connect us: {said}", lasting=said.startswith("403"), unsent=True)
+    if isinstance(error, httpx.ConnectTimeout):
+        return Trouble("no connection in time: check --url, and firewalls")
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return Trouble("no answer in time (--request-timeout)")
     return Trouble(printable(str(error)) or type(error).__name__)
