@@ -103,10 +103,8 @@ def _steps(client: Client, connection: Connection, site: int) -> Iterator[Step]:
 def _resolving(client: Client, connection: Connection) -> Step:
     if connection.unix_socket is not None:
         return Step("resolves", "skipped", "a socket has no name to look up")
-    proxy = client.proxy
-    parts = urlsplit(proxy or client.url)
-    host, port = parts.hostname or "", parts.port or {"https": 443, "http": 80}.get(parts.scheme, 1080)
-    whose = "the proxy " if proxy else ""
+    whose = "the proxy " if client.proxy else ""
+    host, port = client.door
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:

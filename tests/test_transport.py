@@ -246,6 +246,12 @@ def test_a_proxy_that_is_named_is_used_even_to_this_machine(tracker, proxy_to):
     assert proxy.heads[0].startswith(b"POST http://127.0.0.1")
 
 
+def test_a_proxy_needs_no_scheme(tracker, proxy_to):
+    proxy = proxy_to(tracker)
+    assert isinstance(send(tracker.url, proxy=f"127.0.0.1:{proxy.port}"), Recorded)
+    assert len(proxy.heads) == 1
+
+
 def test_a_proxy_of_the_environment_stands_before_other_machines(tracker, proxy_to, monkeypatch):
     proxy = proxy_to(tracker)
     monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")

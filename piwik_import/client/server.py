@@ -48,9 +48,15 @@ class Client:
         self._debugged = False
 
     @property
-    def proxy(self) -> str | None:
+    def proxy(self) -> httpx.URL | None:
         """The proxy on the way, with its password; None if there is none."""
         return proxy_for(self._connection, self._tracker[0])
+
+    @property
+    def door(self) -> tuple[str, int]:
+        """Host and port to connect to: the proxy's, or the server's."""
+        url = self.proxy or self._tracker[0]
+        return url.host, url.port or {"http": 80, "https": 443}.get(url.scheme, 1080)
 
     def __enter__(self) -> Client:
         return self

@@ -5,6 +5,7 @@ An answer is read up to `LONGEST` bytes, packed or not, so that no server can fi
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import zlib
@@ -130,12 +131,11 @@ class Transport:
 
     def _pool(self, url: httpx.URL) -> httpx.HTTPTransport:
         said = self._connection
-        proxy = proxy_for(said, url)
+        way = proxy_for(said, url)
+        secure = url.scheme == "https" or (way is not None and way.scheme == "https")
+        # To read the authorities' certificates takes 30 ms, which http does without.
+        context = _context(said) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
-            way = None if proxy is None else httpx.URL(proxy)
-            secure = url.scheme == "https" or (way is not None and way.scheme == "https")
-            # To read the authorities' certificates takes 30 ms, which http does without.
-            context = _context(said) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             pool = httpx.HTTPTransport(
                 verify=context,
                 limits=self._limits,
@@ -144,8 +144,6 @@ class Transport:
             )
         except ImportError:
             raise UsageError("--proxy: a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'") from None
-        except (ValueError, httpx.InvalidURL):  # whose words may hold a password
-            raise UsageError("--proxy: not the address of a proxy, such as http://proxy.example.org:3128") from None
         # httpx has no parameter for it; httpcore, which makes its connections, has.
         pool._pool._network_backend = Sockets(pool._pool._network_backend, self._course)  # type: ignore[assignment]
         return pool
@@ -164,15 +162,31 @@ def _certificate(response: httpx.Response) -> Mapping[str, Any] | None:
     return None if tls is None else tls.getpeercert() or {}
 
 
-def proxy_for(connection: Connection, url: httpx.URL) -> str | None:
-    """Return the proxy on the way to `url`. None of the environment stands between this machine and itself."""
-    if connection.proxy is not None or connection.unix_socket is not None:
-        return connection.proxy
-    proxies = getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    if proxy is None or is_loopback(url.host) or proxy_bypass(url.netloc.decode("ascii")):
+def proxy_for(connection: Connection, url: httpx.URL) -> httpx.URL | None:
+    """Return the proxy on the way to `url`. None of the environment stands between this machine and itself.
+
+    Raises:
+        UsageError: what is named is none; its password is not shown.
+    """
+    proxy = connection.proxy
+    if proxy is None and connection.unix_socket is None and not is_loopback(url.host):
+        proxies = getproxies()
+        proxy = proxies.get(url.scheme) or proxies.get("all")
+        if proxy is None or proxy_bypass(url.netloc.decode("ascii")):
+            return None
+    if proxy is None:
         return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        way = httpx.URL(proxy if "://" in proxy else f"http://{proxy}")
+    except httpx.InvalidURL:
+        way = None
+    if (
+        way is None
+        or not re.fullmatch(r"[\w.:-]+", way.host)
+        or way.scheme not in ("http", "https", "socks5", "socks5h")
+    ):
+        raise UsageError("--proxy: not the address of a proxy, such as http://proxy.example.org:3128") from None
+    return way
 
 
 def _context(connection: Connection) -> ssl.SSLContext:
