@@ -237,6 +237,8 @@ def _sending(client: Client, site: int) -> Step:
     answer = client.send([TRIAL.format(site=site)])
     if isinstance(answer, Failed):
         return Step("hits", "failed", answer.reason, UNAVAILABLE)
+    if isinstance(answer, Refused) and answer.in_doubt:  # as with --debug-tracker
+        return Step("hits", "warning", answer.reason)
     if not isinstance(answer, Recorded):
         return Step("hits", "failed", answer.reason, REFUSED if isinstance(answer, Refused) else UNAVAILABLE)
     if answer.rejected:

@@ -180,10 +180,10 @@ def test_a_server_that_does_not_tell_rights_is_tried_all_the_same(tracker):
 @pytest.mark.parametrize(("seconds", "word"), [(-600, "behind"), (600, "ahead")])
 def test_a_clock_that_is_wrong_is_a_warning(raw_server, seconds, word):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
-    head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 6\r\n\r\n"
+    head = f"HTTP/1.1 200 OK\r\nDate: {date}\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
     good = json.dumps({"status": "success", "tracked": 1, "invalid": 0})
-    hit = f"HTTP/1.1 200 OK\r\nContent-Length: {len(good)}\r\n\r\n{good}"
-    no_api = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+    hit = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(good)}\r\n\r\n{good}"
+    no_api = "HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     found, _ = tried(raw_server(*[(text.encode(),) for text in (head + "Matomo", no_api, hit)]).url)
     assert found["clock"].state == "warning"
     assert word in found["clock"].said
@@ -223,6 +223,13 @@ def test_a_socket_needs_no_name(tmp_path):
     with tracking(path=path) as tracker:
         found, code = tried(tracker.url, tracker.token, unix_socket=path)
     assert (found["resolves"].state, found["hits"].state, code) == ("skipped", "ok", 0)
+
+
+def test_what_the_tracker_says_that_it_does_is_shown_though_its_counts_are_missing(tracker, capsys):
+    tracker.answers(200, b"DEBUG: token_auth is authenticated!")
+    found, code = tried(tracker.url, tracker.token, debug=True)
+    assert (found["hits"].state, code) == ("warning", 0)
+    assert "DEBUG: token_auth is authenticated!" in capsys.readouterr().err
 
 
 # ---- before an import

@@ -429,7 +429,7 @@ def test_a_server_that_sends_a_little_now_and_then_does_not_hold_us(raw_server, 
 
 
 def test_a_request_that_took_too_long_leaves_room_for_the_next(raw_server):
-    good = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
+    good = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
     server = raw_server(*[SLOW[name] for name in ("the head", "the body", "chunks")], (good,))
     with Client(Connection(url=server.url, request_timeout=0.2), connections=1) as client:
         answers = [client.send(QUERIES) for _ in range(5)]

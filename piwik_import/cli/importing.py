@@ -15,7 +15,7 @@ import click
 from piwik_import.cli.options import Command, taken
 from piwik_import.cli.reading import reading, selection, w3c
 from piwik_import.cli.sending import going_on, sending
-from piwik_import.cli.server import connecting, connection, server, tracking, unconnected
+from piwik_import.cli.server import connecting, connection, pages, server, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("logs", metavar="LOG...", nargs=-1)
 @server
 @connecting
-@tracking
+@pages
 @reading
 @w3c
 @selection

@@ -92,18 +92,18 @@ server = group(
         default="php",
         help="What fetches the token of the install that --config names.",
     ),
-)
-
-tracking = group(
-    "Server",
     option("--disable-bulk-tracking", "single", is_flag=True, help="Each hit in a request of its own: slow."),
     option("--request-suffix", "suffix", metavar="QUERY", default="", help="Add this to the query of every URL."),
     option(
         "--debug-tracker",
         "debug",
         is_flag=True,
-        help="Show on stderr what the tracker says that it does with the first request.",
+        help="Show on stderr what the tracker says that it does with the first request; best in `piwik-import check`.",
     ),
+)
+
+pages = group(
+    "Server",
     option(
         "--base-url",
         metavar="URL",
@@ -176,8 +176,8 @@ def unconnected(options: dict[str, Any]) -> Connection:
     del options["token_file"], options["php_binary"]
     options["url"] = options["url"] or ""
     options["headers"] = dict(options["headers"])
-    options["bulk"] = not options.pop("single", False)
-    options["suffix"] = options.get("suffix", "").lstrip("?&")
+    options["bulk"] = not options.pop("single")
+    options["suffix"] = options["suffix"].lstrip("?&")
     return taken(Connection, options)
 
 
@@ -215,7 +215,7 @@ def _agree(options: dict[str, Any]) -> None:
         raise UsageError("--client-key is the key of a --client-cert.")
     if options["unix_socket"] is not None and options["proxy"] is not None:
         raise UsageError("--unix-socket and --proxy are two ways: choose one.")
-    path, suffix = options["tracker_path"], options.get("suffix", "")
+    path, suffix = options["tracker_path"], options["suffix"]
     if not path.isascii() or not path.isprintable() or set("?# ") & set(path):
         raise UsageError("--tracker-endpoint-path: a path such as /piwik.php, without a query (--request-suffix).")
     if not suffix.isascii() or not suffix.isprintable() or set("# ") & set(suffix):
