@@ -136,12 +136,13 @@ def test_a_certificate_of_ours_that_is_missing_is_asked_for(ca_file, guarded):
 
 @pytest.mark.parametrize("option", ["ca_file", "client_cert"])
 @pytest.mark.parametrize("text", [None, "nonsense"])
-def test_a_file_that_holds_no_certificate_is_named(tmp_path, option, text):
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_file_that_holds_no_certificate_is_named(tmp_path, option, text, scheme):
     path = tmp_path / "some.pem"
     if text:
         path.write_text(text)
     with pytest.raises(UsageError, match=r"some\.pem") as caught:
-        send("https://localhost:1", **{option: path})
+        Client(Connection(url=f"{scheme}://localhost:1", **{option: path}))
     assert f"--{option.replace('_', '-')}" in str(caught.value)
 
 
@@ -358,6 +359,15 @@ def test_user_and_password_and_headers_go_with_every_request(tracker):
     assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "me:s3cret ü"
     assert headers["X-Site"] == "1"
     assert headers["User-Agent"].startswith("piwik-import/")
+
+
+def test_a_header_of_the_user_takes_the_place_of_ours_however_it_is_written(raw_server):
+    server = raw_server(())
+    send(server.url, headers={"user-agent": "mine", "AUTHORIZATION": "Bearer x"}, auth_user="me")
+    head = server.requests[0].lower()
+    assert b"user-agent: mine\r\n" in head
+    assert b"authorization: basic " in head
+    assert head.count(b"user-agent") == head.count(b"authorization") == 1
 
 
 # ---- redirects

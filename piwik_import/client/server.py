@@ -32,7 +32,7 @@ class Client:
         note: takes what a person should know, such as a redirect that is followed.
 
     Raises:
-        UsageError: an address cannot be one.
+        UsageError: an address cannot be one, or a file of certificates not be used.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Client:
         self._transport = Transport(connection, connections)
         self._type = JSON if connection.bulk else FORM
         self._tracker = self._place(self.url, "debug=1" if connection.debug else "", self._type)
+        self._transport.open(self._tracker[0])
         self._api = api_url(connection.url)
         self._debugged = False
 

@@ -87,9 +87,11 @@ class Transport:
         self._course = Course()
         self._pools: dict[str, httpx.HTTPTransport] = {}
         self._opening = threading.Lock()
-        authorization = _authorization(connection)
-        self._headers = HEADERS | dict(connection.headers) | authorization
-        self._secrets = (*connection.secrets, *authorization.values())
+        self._authorization = _authorization(connection)
+        self._secrets = (*connection.secrets, *self._authorization.values())
+        # Files that were named are read now, where an error is the user's: a lane has written hits down by then.
+        named = connection.ca_file is not None or connection.client_cert is not None
+        self._context = _context(connection) if named else None
 
     def close(self) -> None:
         """Close all connections."""
@@ -97,8 +99,11 @@ class Transport:
             pool.close()
 
     def headers(self, url: httpx.URL, content_type: str) -> httpx.Headers:
-        """Return the headers of requests for `url`."""
-        return httpx.Headers({"Host": url.netloc.decode("ascii"), "Content-Type": content_type} | self._headers)
+        """Return the headers of requests for `url`: the user's own count more, however he writes their names."""
+        headers = httpx.Headers({"Host": url.netloc.decode("ascii"), "Content-Type": content_type} | HEADERS)
+        headers.update(dict(self._connection.headers))
+        headers.update(self._authorization)
+        return headers
 
     def send(
         self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes = b"", *, certificate: bool = False
@@ -107,7 +112,7 @@ class Transport:
 
         Raises NoReply, UsageError.
         """
-        pool = self._pools.get(url.scheme) or self._open(url)
+        pool = self._pools.get(url.scheme) or self.open(url)
         request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         course = self._course
         course.begin(self._connection.request_timeout)
@@ -122,8 +127,8 @@ class Transport:
             raise NoReply(error, course.stage) from error
         return Reply(response.status_code, response.headers, body, shown, self._secrets)
 
-    def _open(self, url: httpx.URL) -> httpx.HTTPTransport:
-        """Return the pool for the scheme of `url`."""
+    def open(self, url: httpx.URL) -> httpx.HTTPTransport:
+        """Return the pool of connections for the scheme of `url`; none is made yet. Raises UsageError."""
         with self._opening:
             if url.scheme not in self._pools:
                 self._pools[url.scheme] = self._pool(url)
@@ -134,7 +139,7 @@ class Transport:
         way = proxy_for(said, url)
         secure = url.scheme == "https" or (way is not None and way.scheme == "https")
         # To read the authorities' certificates takes 30 ms, which http does without.
-        context = _context(said) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = (self._context or _context(said)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
             pool = httpx.HTTPTransport(
                 verify=context,
