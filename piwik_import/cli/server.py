@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 from click.core import ParameterSource
+from click.types import StringParamType
 
 from piwik_import.address import tracker_url
 from piwik_import.cli.argv import hide
@@ -25,32 +26,29 @@ OURS = frozenset(
 """Headers that say how a request travels: another value would break it."""
 
 
-class Header(click.ParamType[tuple[str, str]]):
+class Header(StringParamType):
     """``Name: value``; in the environment one a line."""
 
     name = "header"
     envvar_list_splitter = "\n"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        if isinstance(value, tuple):
-            return value[0], value[1]
-        name, colon, text = value.partition(":")
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        name, colon, text = str(value).partition(":")
         if not colon or not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
             self.fail("it must read 'Name: value'.", param, ctx)
         if name.lower() in OURS:
             self.fail(f"{name} is not for you to set: it says how the request itself travels.", param, ctx)
         if not text.strip().isprintable() or not text.isascii():
             self.fail(f"the value of {name} must be printable ASCII on one line.", param, ctx)
-        return name, text.strip()
+        return f"{name}: {text.strip()}"
 
 
 def secret(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     """Hide an option's value from `ps`, at once."""
     if value and ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE:
-        texts = [text for _, text in value] if parameter.multiple else [value]
+        texts = [text.partition(": ")[2] for text in value] if parameter.multiple else [value]
         # Of a proxy's address only one with a password is secret.
-        texts = [text for text in texts if parameter.name != "proxy" or "@" in text]
-        hidden = [hide(text) for text in texts]
+        hidden = [hide(text) for text in texts if text and (parameter.name != "proxy" or "@" in text)]
         if not all(hidden):
             name = parameter.opts[0]
             click.echo(f"piwik-import: all users see {name} in the list of processes: set the environment", err=True)
@@ -175,7 +173,7 @@ def unconnected(options: dict[str, Any]) -> Connection:
     """As `connection`, where nothing is connected to: no token is looked for, and no address needed."""
     del options["token_file"], options["php_binary"]
     options["url"] = options["url"] or ""
-    options["headers"] = dict(options["headers"])
+    options["headers"] = dict(text.split(": ", 1) for text in options["headers"])
     options["bulk"] = not options.pop("single")
     options["suffix"] = options["suffix"].lstrip("?&")
     return taken(Connection, options)
