@@ -225,6 +225,16 @@ def test_a_socket_needs_no_name(tmp_path):
     assert (found["resolves"].state, found["hits"].state, code) == ("skipped", "ok", 0)
 
 
+@pytest.mark.parametrize(
+    "body", [b"DEBUG: token_auth is authenticated!", b"This resource is part of Matomo.", b"Hello"]
+)
+def test_an_answer_without_counts_is_a_failure_where_they_were_asked_for(tracker, body):
+    tracker.answers(200, body)
+    found, code = tried(tracker.url, tracker.token)
+    assert list(found)[-1] == "hits"
+    assert code == (75 if body == b"Hello" else 4)
+
+
 def test_what_the_tracker_says_that_it_does_is_shown_though_its_counts_are_missing(tracker, capsys):
     tracker.answers(200, b"DEBUG: token_auth is authenticated!")
     found, code = tried(tracker.url, tracker.token, debug=True)

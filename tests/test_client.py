@@ -62,6 +62,8 @@ ANSWERS = [
     ("not there", 404, PAGE, Refused("")),
     ("elsewhere", 301, PAGE, Refused("")),
     ("an empty 200", 200, b"", lost(200)),
+    ("a tracker's account of itself", 200, b"DEBUG: Debug enabled", Refused("", in_doubt=True)),
+    ("a tracker without a body", 200, b"This resource is part of Matomo.", Refused("", in_doubt=True)),
     ("a portal's page", 200, PAGE, lost(200)),
     ("JSON, but no object", 200, [1, 2], lost(200)),
     ("JSON, but of something else", 200, {"ok": True}, lost(200)),

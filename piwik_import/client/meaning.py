@@ -20,13 +20,16 @@ from piwik_import.errors import printable
 LATER = (408, 425, 429, 503)
 """Statuses by which a server says that it has not even begun with a request."""
 
+DEBUG = "DEBUG: |Debug enabled"
+"""What a tracker's account of itself is known by, as a regular expression."""
+
 ADVICE = {
     "plain HTTP request was sent to HTTPS port": "the address is https://, not http://",
     "No required SSL certificate": "the server asks for a --client-cert",
     "SSL certificate error": "the server does not accept our certificate: check --client-cert",
     "This resource is part of (Matomo|Piwik)|free/libre web analytics": "the hits were lost on the way: a redirect or a"
     " proxy may drop the body of requests",
-    "DEBUG: |Debug enabled": "the tracker prints what it does in place of its counts: switch debug off under [Tracker]"
+    DEBUG: "the tracker prints what it does in place of its counts: switch debug off under [Tracker]"
     " in its config.ini.php",
 }
 """What some pages say, as regular expressions, and what is to be done then."""
@@ -60,7 +63,7 @@ def of_bulk(reply: Reply, sent: int, debug: bool = False) -> Answer:
             "the tracker tells what it does, but not what it recorded: to import, run without --debug-tracker",
             in_doubt=True,
         )
-    return _other(reply, "a tracker")
+    return _other(reply)
 
 
 def of_single(reply: Reply, debug: bool = False) -> Answer:
@@ -68,17 +71,17 @@ def of_single(reply: Reply, debug: bool = False) -> Answer:
 
     Source: https://developer.matomo.org/api-reference/tracking-api, send_image
     """
-    is_image = reply.status == 200 and (not reply.body or reply.body.startswith(b"GIF8"))
-    if is_image or reply.status == 204 or (debug and reply.status == 200):  # its words stand in place of the image
+    image = not reply.body or reply.body.startswith(b"GIF8") or (debug and re.search(DEBUG, reply.text[:4000]))
+    if reply.status == 204 or (reply.status == 200 and image):
         return Recorded()
     if reply.status == 400 and not advice(reply):
         return Recorded(1, (0,), f"it is invalid ({shown(reply)})")
     if reply.status >= 500 and reply.status not in LATER:
         return _failed(reply, in_doubt=True)
-    return _other(reply, "a tracker")
+    return _other(reply)
 
 
-def _other(reply: Reply, of: str) -> Answer:
+def _other(reply: Reply) -> Answer:
     """Tell what an answer means that is none of a tracker."""
     status = reply.status
     if status in LATER:
@@ -90,9 +93,14 @@ def _other(reply: Reply, of: str) -> Answer:
         return Refused(f"the server redirects ({status}) to {target}: the token does not go there unless you say so,"
                        " with that address as --url")  # fmt: skip
     if 400 <= status < 500:
-        return Refused(f"{shown(reply)}: {advice(reply) or STATUSES.get(status, f'no answer of {of}: check --url')}")
-    hint = advice(reply) or "check --url, and what stands before the server: a portal or a proxy"
-    return Failed(f"{shown(reply)} is no answer of {of}: {hint}", in_doubt=True, status=status)
+        return Refused(
+            f"{shown(reply)}: {advice(reply) or STATUSES.get(status, 'no answer of a tracker: check --url')}"
+        )
+    known = advice(reply)
+    if known is not None:  # so the next try would end as this one, and may record the hits once more
+        return Refused(f"{shown(reply)} is no answer of a tracker: {known}", in_doubt=True)
+    hint = "check --url, and what stands before the server: a portal or a proxy"
+    return Failed(f"{shown(reply)} is no answer of a tracker: {hint}", in_doubt=True, status=status)
 
 
 STATUSES = {
