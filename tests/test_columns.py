@@ -318,7 +318,7 @@ def test_from_any_line_on_a_log_is_read_as_from_its_beginning(tmp_path_factory, 
     os.utime(path, (0, 0))
     first = data.draw(st.integers(0, len(raw) - 1))
     offset = sum(map(len, raw[:first]))
-    whole, rest = imported(path), imported(path, offset, first + 1, size)
+    whole, rest = without_nuls(imported(path)), without_nuls(imported(path, offset, first + 1, size))
     assert rest.entries == [entry for entry in whole.entries if entry.line > first]
     assert [bad.line for bad in rest.bad] == [bad.line for bad in whole.bad if bad.line > first]
 

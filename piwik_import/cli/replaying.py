@@ -12,7 +12,7 @@ import click
 from piwik_import.cli.importing import carry_out
 from piwik_import.cli.options import Command, group, option, taken
 from piwik_import.cli.sending import sending
-from piwik_import.cli.server import connecting, connection, server, tracking
+from piwik_import.cli.server import connecting, connection, server
 from piwik_import.cli.trying import messages
 from piwik_import.errors import UsageError, printable
 from piwik_import.policy import Policy
@@ -40,7 +40,6 @@ from piwik_import.policy import Policy
 )
 @server
 @connecting
-@tracking
 @sending
 @messages
 def replay(
@@ -53,8 +52,6 @@ def replay(
 
     if not file.exists() and not file.with_name(file.name + REPLAYED).exists():
         raise UsageError(f"{printable(str(file))}: there is no such file.")
-    options.pop("no_check", None)
-    del options["base_url"]
     way = connection(options)
     policy = replace(taken(Policy, options), resend=in_doubt == "resend")
     with taken_away(file) as away:
