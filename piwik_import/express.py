@@ -129,7 +129,7 @@ class Pieces:
         steps["length"] = f"'' if length == '{ABSENT}' else '&bw_bytes=' + length" if "length" in self._names else "''"
         first, last = self._constants()
         scope: dict[str, Any] = {f"{name}_of": memo for name, memo in memos.items()}
-        scope |= {"cut": self._cut, "request_of": Memo(self._page, limit=20_000, weight=1 << 20)}
+        scope |= {"cut": self._cut, "request_of": Memo(self._page)}
         exec(CODE.format(names=", ".join(self._names), first=first, last=last, **steps), scope)
         express: Express = scope["express"]
         return express

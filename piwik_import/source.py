@@ -94,7 +94,7 @@ class Source:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             raise unreadable(self.name, error) from error
         self.inode = (status.st_dev, status.st_ino)
-        self.file = (*self.inode, status.st_size, status.st_mtime_ns)
+        self.file = _file(status)
         """Device, inode, size and time of change: the same as before only if nothing was written since."""
         self.path = None if path == "-" else os.path.realpath(path)
         self._path = path
@@ -106,6 +106,14 @@ class Source:
         self._early: list[Piece] = []  # of a pipe: what head() has taken from the one reading that there is
         self._later = self._stream.pieces(0, BLOCK_SIZE)
         self._spent = False
+
+    @property
+    def lies_as_before(self) -> bool:
+        """Whether there is still under its name what was there at first."""
+        try:
+            return _file(os.stat(self._path)) == self.file
+        except OSError:
+            return False
 
     @property
     def is_pipe(self) -> bool:
@@ -283,3 +291,7 @@ def _files(folder: str, above: tuple[os.stat_result, ...] = ()) -> Iterator[str]
             yield from _files(entry.path, (*above, status))
         elif entry.is_file():
             yield entry.path
+
+
+def _file(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
