@@ -16,7 +16,7 @@ from piwik_import.errors import UsageError
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": "bright_black"}
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Try the server; nothing is recorded.")
 @server
 @connecting
 @group(

@@ -30,7 +30,7 @@ def formats(name: str | None) -> None:
         click.echo(f"{one.name:{width}}  {one.title}")
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="List the parameters of the Tracking API.")
 @click.argument("name", required=False)
 @group(
     "Table",
@@ -49,7 +49,7 @@ def params(name: str | None, markdown: bool) -> None:
     click.echo(reference.describe(row))
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Show or forget what was imported.")
 @group(
     "Journal",
     option(

@@ -18,7 +18,7 @@ from piwik_import.errors import UsageError, printable
 from piwik_import.policy import Policy
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Send rejected hits again.")
 @click.argument("file", type=click.Path(path_type=Path))
 @group(
     "Replay",
