@@ -100,14 +100,15 @@ class Filters:
     def _is_foreign(self, authority: str, host: str | None) -> bool:
         """Tell whether an absolute target is for another host than the one that answered.
 
-        Scanners ask any server for other sites to find open proxies; their hosts are none of ours.
+        Scanners ask any server for other sites to find open proxies; their hosts are none of ours. With ``www.`` and
+        without it is the same site.
         """
         try:
             asked = urlsplit(authority).hostname
         except ValueError:  # brackets that hold no address
             return True
         ours = self._base_host if host is None else split_port(host)[0].strip("[]")
-        return asked is None or asked.rstrip(".") != ours
+        return asked is None or ours is None or asked.rstrip(".").removeprefix("www.") != ours.removeprefix("www.")
 
 
 def extension(path: str) -> str:

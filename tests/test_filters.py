@@ -88,6 +88,8 @@ def test_the_same_record_gets_the_same_answer_again():
 
 
 PROXY = {
+    "without www": ("http://example.org/", "www.example.org", None),
+    "with www": ("http://www.example.org/", "example.org", None),
     "another host": ("http://azenv.example/", "example.org", "proxy"),
     "the same host": ("http://example.org/a", "example.org", None),
     "the same host, port and capitals": ("HTTPS://Example.ORG:8443/a", "example.org:443", None),
