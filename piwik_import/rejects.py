@@ -66,12 +66,19 @@ class Rejects:
         with self._lock:
             try:
                 self._file = self._file or opened(self.path)
-                self._file.write("".join([json.dumps(row) + "\n" for row in rows]).encode("ascii"))
+                _write_all(self._file, "".join([json.dumps(row) + "\n" for row in rows]).encode("ascii"))
                 if to_disk:
                     os.fsync(self._file.fileno())
             except OSError as error:
                 raise PiwikImportError(f"--rejects {printable(str(self.path))}: {error.strerror}") from None
             self.count += len(rows)
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of `data`, of which a disk that is nearly full takes a part without a word."""
+    written = file.write(data)
+    while written < len(data):
+        written += file.write(data[written:])
 
 
 def opened(path: Path) -> BinaryIO:
@@ -80,12 +87,15 @@ def opened(path: Path) -> BinaryIO:
     Raises OSError, UnavailableError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         file.close()
         raise UnavailableError(f"--rejects {printable(str(path))}: it is being replayed; run again later") from None
+    size = os.fstat(file.fileno()).st_size
+    if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+        file.write(b"\n")  # after a line that a full disk has cut off
     return file
 
 

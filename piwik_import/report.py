@@ -75,6 +75,8 @@ class Report:
     unknown: int = 0
     """Those of the rejected hits that the server has lost without a word."""
     in_doubt: int = 0
+    skipped: int = 0
+    """Those of the hits in doubt that are not to be sent again."""
     in_flight: int = 0
     requests: int = 0
     retried: int = 0
@@ -127,7 +129,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.invalid else 0
+        return 3 if self.invalid or self.skipped else 0
 
     @property
     def seconds(self) -> float:
@@ -182,11 +184,12 @@ class Report:
             for place in refused:
                 self._example(chunk[place], f"the server refused the hit: {reason}")
 
-    def doubt(self, chunk: Sequence[Entry]) -> None:
-        """Count hits that may have been recorded: their answer was lost."""
+    def doubt(self, chunk: Sequence[Entry], skipped: bool = False) -> None:
+        """Count hits that may have been recorded, their answer being lost, and perhaps are not to be sent again."""
         with self._lock:
             if not self._abandoned:
                 self.in_doubt += len(chunk)
+                self.skipped += len(chunk) if skipped else 0
 
     def abandon(self) -> None:
         """Count what is in flight as in doubt, and no answer after that: nobody waits for them any more."""
@@ -262,7 +265,9 @@ def summary(report: Report) -> list[str]:
     rejected = report.rejected - report.unknown
     rows += [(rejected, "refused by the server")] if rejected else []
     rows += [(report.unknown, "lost by the server, which did not say which")] if report.unknown else []
-    rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []
+    rows += [(report.skipped, "in doubt: perhaps recorded, and not sent again")] if report.skipped else []
+    left = report.left - report.skipped
+    rows += [(left, "read, but not sent or not answered: left for another run")] if left else []
     width = max(len(f"{count:,}") for count, _ in rows)
     lines += [f"  {count:{width},}  {what}" for count, what in rows]
     if report.examples:
