@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: test lint bench stress
+.PHONY: test lint bench stress soak
 test:
 	$(PYTHON) -m pytest
 
@@ -14,3 +14,6 @@ bench:
 
 stress:
 	PYTHONPATH=. $(PYTHON) tests/stress.py
+
+soak:
+	PYTHONPATH=. $(PYTHON) tests/soak.py $(SECONDS)

@@ -22,13 +22,15 @@ class Part:
     entries: Sequence[Entry]
     is_cut: bool = False
     """Whether it was cut out because the tracker failed on what it was part of."""
+    is_again: bool = False
+    """Whether it has been sent before, by itself or in a larger part."""
     in_doubt: bool = False
     """Whether it may have been recorded, its answer being lost."""
     tries: int = 0
     failures: int = 0
     """How often the tracker failed on it and took it back."""
     seen: int = 0
-    """How many requests the server had recorded when it failed on what this was part of."""
+    """How many requests the server had recorded when it first failed on this part."""
     is_named: bool = False
     """Whether it is the hit that the tracker named."""
     is_probe: bool = False
@@ -37,9 +39,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.entries)
 
-    def piece(self, begin: int, end: int) -> Part:
+    def piece(self, begin: int, end: int, *, is_cut: bool = True) -> Part:
         """Return some of its hits as a part of their own."""
-        return Part(self.entries[begin:end], is_cut=True, in_doubt=self.in_doubt, seen=self.seen)
+        return Part(self.entries[begin:end], is_cut or self.is_cut, self.is_again, self.in_doubt)
 
 
 class Chunk:
@@ -58,11 +60,11 @@ class Chunk:
         self.parts.popleft()
         self.tracked += tracked
 
-    def halve(self) -> None:
-        """Cut the first part, of two hits at least, into halves."""
+    def halve(self, *, is_cut: bool = True) -> None:
+        """Cut the first part, of two hits at least, into halves: because the tracker failed, or because of its size."""
         part = self.parts.popleft()
         middle = len(part) // 2
-        self._put_first([part.piece(0, middle), part.piece(middle, len(part))])
+        self._put_first([part.piece(0, middle, is_cut=is_cut), part.piece(middle, len(part), is_cut=is_cut)])
 
     def cut_out(self, place: int) -> None:
         """Cut the hit at `place`, which the tracker named, out of the first part."""
@@ -89,8 +91,8 @@ class Chunk:
 
     def head(self) -> Sequence[Entry]:
         """Return the hits from the beginning on that are settled."""
-        pending = {entry.line for part in self.parts for entry in part.entries}
-        return list(takewhile(lambda entry: entry.line not in pending, self.entries))
+        pending = {(entry.source, entry.end) for part in self.parts for entry in part.entries}
+        return list(takewhile(lambda entry: (entry.source, entry.end) not in pending, self.entries))
 
     def _put_first(self, parts: Sequence[Part]) -> None:
         self.parts.extendleft(part for part in reversed(parts) if part.entries)

@@ -5,20 +5,24 @@ Each lane has one thread and one request in flight; when it may go out is a matt
     answer                  what happens
     Recorded                settled; hits that the server did not record are counted, kept as rejects, not sent again
     Refused                 everything stops: the token, the site or the address is wrong
-    TooLarge                the same hits in two halves, and no larger requests from now on
+    TooLarge                the same hits in two halves, and no larger requests from now on; a hit by itself is rejected
     Failed, rolled back     the tracker failed and took all back: the same again, and then in parts, until the hit is
-                            found that it fails on while it takes others; that one is rejected
+                            found that it fails on while it takes others; that one is rejected. See below
     Failed, in doubt        it may have been recorded: the same again (`Policy.resend`), or left in doubt
     Failed                  the same again when the door opens, until patience or tries are used up: then all stops
 
 Several hits that are all invalid are a refusal too, whenever it comes: a token loses its rights, a site is deleted.
+
+A hit that has nothing to be compared with, the only one or one of several that all fail, is rejected if the Reporting
+API says that the server works (`evidence`); else the server is waited for, and in the end it is left for another run. A
+few hits are believed to be all invalid in the same way, once others were recorded.
 """
 
 from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from time import monotonic
 
@@ -26,6 +30,7 @@ from piwik_import.acknowledged import Acknowledged
 from piwik_import.chunk import Chunk, Part
 from piwik_import.client import Answer, Client, Failed, Recorded, Refused, TooLarge
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError
+from piwik_import.evidence import Evidence
 from piwik_import.lanes import Lanes
 from piwik_import.pace import FIRST_PAUSE, Pace
 from piwik_import.policy import Policy
@@ -36,15 +41,15 @@ from piwik_import.translate import Entry
 QUIET = 0.2
 """Seconds without a chunk after which what was settled is written down, rather than along with the next."""
 
-FAILURES = 3
-"""How often the tracker may fail on a chunk before it is sent in parts: a deadlock is over by then."""
-
-FAILURES_ALONE = 2
-"""How often the tracker may fail on a hit that was cut out, before it is a suspect."""
+LEAST_BYTES = 1000
+"""Bytes that every server takes: where fewer are too large, it is not because of them."""
 
 
 class Delivery:
-    """The threads that empty the lanes. `error` is why they gave up, if they did."""
+    """The threads that empty the lanes. `error` is why they gave up, if they did.
+
+    `is_well` asks the server in another way whether it works, and knows the token.
+    """
 
     def __init__(
         self,
@@ -54,6 +59,7 @@ class Delivery:
         policy: Policy,
         acknowledged: Acknowledged | None = None,
         rejects: Rejects | None = None,
+        is_well: Callable[[], bool] = lambda: False,
     ) -> None:
         self.error: PiwikImportError | None = None
         self._lanes = lanes
@@ -65,6 +71,7 @@ class Delivery:
         self._pace = Pace(policy)
         self._stopping = threading.Event()
         self._places_hold = True  # whether the tracker names the hit that it failed on
+        self._evidence = Evidence(self._pace, is_well)
         lanes.chunk_size = self._pace.size
         self._threads = [
             threading.Thread(target=self._work, args=(lane,), name=f"lane {lane}", daemon=True)
@@ -124,6 +131,8 @@ class Delivery:
                 self._leave(chunk)
             else:
                 self._acknowledged.settle(chunk.lane, chunk.entries, chunk.tracked)
+                if not chunk.tracked:
+                    self._pace.shut()  # all lanes may have waited for it to be the first of its day
                 self._lanes.done(chunk.lane)
 
     def _give_up(self, error: PiwikImportError) -> None:
@@ -139,16 +148,20 @@ class Delivery:
         if not chunk.is_begun:
             self._acknowledged.begin(chunk.lane, chunk.entries)
             chunk.is_begun = True
-        self._report.sending(part.entries, retry=part.is_cut or part.tries > 0)
+        self._report.sending(part.entries, retry=part.is_again)
         start = monotonic()
         try:
             answer = self._judged(self._client.send([entry.query for entry in part.entries]), len(part))
         finally:
             self._report.answered(part.entries)
         part.tries += 1
+        part.is_again = True
         if isinstance(answer, Recorded):
-            self._pace.recorded(len(part), monotonic() - start)
-            self._lanes.chunk_size = self._pace.size
+            if answer.rejected + answer.unknown < len(part):
+                self._pace.recorded(len(part), monotonic() - start)
+                self._lanes.chunk_size = self._pace.size
+            else:
+                self._pace.answered()
             self._record(chunk, part, answer)
         elif isinstance(answer, Failed):
             self._after_failure(chunk, part, answer, turn)
@@ -160,8 +173,10 @@ class Delivery:
             raise RefusedError(f"{self._client.url}: {answer.reason}")
 
     def _judged(self, answer: Answer, sent: int) -> Answer:
-        """Take it for a refusal if every hit is called invalid; of a single hit only if none was ever recorded."""
-        if isinstance(answer, Recorded) and answer.rejected == sent and (sent > 1 or not self.is_welcome):
+        """Take it for a refusal if every hit is called invalid, unless they are few and others have been recorded."""
+        if not isinstance(answer, Recorded) or answer.rejected < sent:
+            return answer
+        if not self.is_welcome or (sent > 1 and not self._evidence.is_vouched(sent)):
             return Refused(
                 "the server calls every hit invalid. Either the token is not that of a user with write access to the"
                 " site (check --token-auth), or there is no such site (check --idsite)."
@@ -175,16 +190,16 @@ class Delivery:
             self._report.note(
                 "sent again after an answer was lost, so the server may hold them twice: " + self._named(entries)
             )
-        if answer.unknown or (answer.rejected and not answer.named):
-            self._keep(entries, "unknown", answer.reason)
-        elif answer.named:
-            self._keep([entries[place] for place in answer.named], "rejected", answer.reason)
         if part.is_named and not part.failures:
             self._places_hold = False
         lost = answer.rejected + answer.unknown
         named = () if answer.unknown else answer.named
         self._report.settle(entries, lost, answer.reason, named, unknown=answer.unknown)
-        chunk.settled(len(entries) - lost)
+        chunk.settled(len(entries) - lost)  # before they are kept: if the disk is full, what was recorded stays so
+        if answer.unknown or (answer.rejected and not answer.named):
+            self._keep(entries, "unknown", answer.reason)
+        elif answer.named:
+            self._keep([entries[place] for place in answer.named], "rejected", answer.reason)
 
     def _reject(self, chunk: Chunk, part: Part, reason: str) -> None:
         """Settle a part of one hit that the server cannot take."""
@@ -193,17 +208,23 @@ class Delivery:
         chunk.settled(0)
 
     def _keep(self, entries: Sequence[Entry], fate: str, reason: str) -> None:
-        for number, some in groupby(entries, key=lambda entry: entry.source):
-            self._rejects.add(self._report.sources[number].name, list(some), fate, reason)
+        try:
+            for number, some in groupby(entries, key=lambda entry: entry.source):
+                self._rejects.add(self._report.sources[number].name, list(some), fate, reason)
+        except PiwikImportError:
+            self._report.note(f"{fate}, and not in the rejects file: {self._named(entries)}")
+            raise
 
     def _after_too_large(self, chunk: Chunk, part: Part, answer: TooLarge) -> None:
         """Send no more bytes at once than the server may take; a hit that is too large by itself is rejected."""
+        size = sum(len(entry.query) for entry in part.entries)
+        if size < LEAST_BYTES:
+            raise RefusedError(f"{self._client.url}: {answer.reason}; it takes not even {size} bytes")
         if len(part) == 1:
             self._reject(chunk, part, answer.reason)
             return
-        size = sum(len(entry.query) for entry in part.entries)
         self._lanes.chunk_bytes = min(self._lanes.chunk_bytes, size // 2)
-        chunk.halve()
+        chunk.halve(is_cut=False)
 
     def _after_failure(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
         """Have a part sent again, in one way or another, or leave it. Raises UnavailableError when it is time to."""
@@ -212,36 +233,41 @@ class Delivery:
             self._after_rollback(chunk, part, answer, answer.tracked, turn)
             return
         if answer.in_doubt and not self._policy.resend:
-            self._doubt(part.entries)
             self._keep(part.entries, "in doubt", answer.reason)
+            self._doubt(part.entries, skipped=True)
             chunk.settled(0)
         self._wait_at_door(chunk, part, answer, turn)
 
     def _after_rollback(self, chunk: Chunk, part: Part, answer: Failed, place: int, turn: int) -> None:
-        """Try again, then in parts, and reject the hit that the tracker fails on while it takes others."""
+        """Try again, and then in parts, until it is one hit that the tracker fails on."""
         part.failures += 1
         if part.failures == 1:
-            self._pace.clashed()
-            part.seen = part.seen if part.is_cut else self._pace.successes
-        is_suspect = len(part) == 1 and part.failures >= FAILURES_ALONE
-        was_probe = part.is_probe
-        if was_probe:
-            chunk.restore()  # the hit that it went before is not the only one that the server fails on
-        if was_probe or (is_suspect and not self._is_guilty(part) and not chunk.let_next_go_first()):
-            self._wait_at_door(chunk, part, answer, turn)
+            part.seen = self._pace.successes
+            if not part.is_cut:
+                self._pace.clashed()
+        if self._evidence.is_suspect(part):
+            self._judge(chunk, part, answer, turn)
             return
         self._pace.answered()
-        if len(part) > 1 and (part.is_cut or part.failures >= FAILURES):
+        if self._evidence.is_to_cut(part):
             chunk.cut_out(place) if self._places_hold else chunk.halve()
-        elif not is_suspect:
+        else:
             self._report.troubles[chunk.lane] = answer.reason
             self._stopping.wait(FIRST_PAUSE * part.failures * random.uniform(0.5, 1.0))
-        elif self._is_guilty(part):
-            self._reject(chunk, part, f"the tracker fails on this hit: {answer.reason}")
 
-    def _is_guilty(self, part: Part) -> bool:
-        """Tell whether the server has recorded others since it failed on a hit, or on what that was part of."""
-        return self._pace.successes > part.seen
+    def _judge(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
+        """Reject a suspect if it is not the server that fails, and try to find out."""
+        if part.is_probe:
+            chunk.restore()  # the suspect that it went before is not the only hit that the server fails on
+        elif not self._evidence.is_against(part) and chunk.let_next_go_first():
+            self._pace.answered()
+            return
+        suspect = chunk.parts[0]
+        if self._evidence.is_against(suspect) or self._evidence.is_vouched():
+            self._pace.answered()
+            self._reject(chunk, suspect, f"the tracker fails on this hit: {answer.reason}")
+        else:
+            self._wait_at_door(chunk, suspect, answer, turn)
 
     def _wait_at_door(self, chunk: Chunk, part: Part, answer: Failed, turn: int) -> None:
         """Close the door for a while. Raises UnavailableError if it is not to be opened again."""
@@ -267,9 +293,9 @@ class Delivery:
             if head:
                 self._begin(chunk.lane, rest)
 
-    def _doubt(self, entries: Sequence[Entry]) -> None:
+    def _doubt(self, entries: Sequence[Entry], *, skipped: bool = False) -> None:
         """Count hits that may have been recorded, and name them."""
-        self._report.doubt(entries)
+        self._report.doubt(entries, skipped)
         self._report.note_doubt(f"in doubt: {self._named(entries)}")
 
     def _begin(self, lane: int, entries: Sequence[Entry]) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections import deque
 from time import monotonic
 
 from piwik_import.policy import Policy
@@ -62,6 +63,7 @@ class Pace:
         self._closings = 0
         self._pauses: Pauses | None = None
         self._inside = 0
+        self._queue: deque[object] = deque()  # who waits, in the order they came: no lane is left behind
         self._allowed = 1
         self._best = float("inf")  # seconds a hit that an answer has taken when it took least
         self._next = 0.0  # when --max-rate allows the next request
@@ -72,24 +74,28 @@ class Pace:
     def size(self) -> int:
         """Hits that a request should hold at present."""
         rate = self._policy.max_rate
-        return self._size if rate is None else max(1, min(self._size, int(rate)))
+        return self._size if rate is None else max(1, int(min(self._size, rate)))
 
     def enter(self, hits: int) -> int | None:
         """Wait until a request of so many hits may go out; return the number of its turn, None if none may any more.
 
         Whoever has entered says how it went with one of the methods below.
         """
+        ticket = object()
         with self._changed:
+            self._queue.append(ticket)
             while not self._stopped:
                 now = monotonic()
-                room = self._inside < (self._allowed if self._open else 1)
+                is_next = self._queue[0] is ticket and self._inside < (self._allowed if self._open else 1)
                 wait = max(self._closed_until, self._next) - now
-                if room and wait <= 0:
+                if is_next and wait <= 0:
+                    self._queue.popleft()
                     self._inside += 1
                     if self._policy.max_rate is not None:
                         self._next = max(now, self._next) + hits / self._policy.max_rate
+                    self._changed.notify_all()
                     return self._closings
-                self._changed.wait(wait if room else None)
+                self._changed.wait(min(wait, LONGEST_PAUSE) if is_next else None)
             return None
 
     def recorded(self, hits: int, seconds: float) -> None:
@@ -124,6 +130,11 @@ class Pace:
                 self._open, self._allowed = False, 1
                 self._closed_until = monotonic() + wait
             return max(0.0, self._closed_until - monotonic())
+
+    def shut(self) -> None:
+        """Let one request at a time through until one is recorded."""
+        with self._changed:
+            self._open = False
 
     def clashed(self) -> None:
         """Note that requests got into each other's way in the database: fewer at once."""

@@ -84,7 +84,7 @@ class Rejects:
         with self._lock:
             try:
                 self._file = self._file or opened(self.path)
-                self._file.write("".join([json.dumps(row) + "\n" for row in rows]).encode("ascii"))
+                _write_all(self._file, "".join([json.dumps(row) + "\n" for row in rows]).encode("ascii"))
                 if to_disk:
                     os.fsync(self._file.fileno())
             except OSError as error:
@@ -100,6 +100,13 @@ class Again(Rejects):
         if row is None:
             return super()._row(source, one, hit, fate, reason)
         return row if hit is None else row | {"fate": fate, "reason": reason}
+
+
+def _write_all(file: BinaryIO, data: bytes) -> None:
+    """Write all of `data`, of which a disk that is nearly full takes a part without a word."""
+    written = file.write(data)
+    while written < len(data):
+        written += file.write(data[written:])
 
 
 def read(line: str) -> Row | None:
@@ -118,13 +125,20 @@ def opened(path: Path) -> BinaryIO:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        file = os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab", 0)
         fcntl.flock(file, fcntl.LOCK_SH)
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             break
         file.close()  # it was just taken away to be replayed
-    if os.fstat(file.fileno()).st_size == 0:
-        file.write(f'{NAME}{secrets.token_hex(8)}"}}\n'.encode("ascii"))
+    try:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            _write_all(file, f'{NAME}{secrets.token_hex(8)}"}}\n'.encode("ascii"))
+        elif os.pread(file.fileno(), 1, size - 1) != b"\n":
+            _write_all(file, b"\n")  # after a line that a full disk has cut off
+    except OSError:
+        file.close()
+        raise
     return file
 
 

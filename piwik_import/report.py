@@ -80,6 +80,8 @@ class Report:
     unknown: int = 0
     """Those of the rejected hits that the server has lost without a word."""
     in_doubt: int = 0
+    skipped: int = 0
+    """Those of the hits in doubt that are not to be sent again."""
     in_flight: int = 0
     requests: int = 0
     retried: int = 0
@@ -136,7 +138,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.invalid else 0
+        return 3 if self.invalid or self.skipped else 0
 
     @property
     def seconds(self) -> float:
@@ -199,11 +201,12 @@ class Report:
             for place in refused:
                 self._example(chunk[place], f"the server refused the hit: {reason}")
 
-    def doubt(self, chunk: Sequence[Entry]) -> None:
-        """Count hits that may have been recorded: their answer was lost."""
+    def doubt(self, chunk: Sequence[Entry], skipped: bool = False) -> None:
+        """Count hits that may have been recorded, their answer being lost, and perhaps are not to be sent again."""
         with self._lock:
             if not self._abandoned:
                 self.in_doubt += len(chunk)
+                self.skipped += len(chunk) if skipped else 0
 
     def abandon(self) -> None:
         """Count what is in flight as in doubt, and no answer after that: nobody waits for them any more."""

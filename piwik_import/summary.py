@@ -92,7 +92,9 @@ def _rows(report: Report) -> list[str]:
     rejected = report.rejected - report.unknown
     rows += [(rejected, "refused by the server")] if rejected else []
     rows += [(report.unknown, "lost by the server, which did not say which")] if report.unknown else []
-    rows += [(report.left, "read, but not sent or not answered: left for another run")] if report.left else []
+    rows += [(report.skipped, "in doubt: perhaps recorded, and not sent again")] if report.skipped else []
+    left = report.left - report.skipped
+    rows += [(left, "read, but not sent or not answered: left for another run")] if left else []
     width = max(len(f"{count:,}") for count, _ in rows)
     return [f"  {count:{width},}  {what}" for count, what in rows]
 

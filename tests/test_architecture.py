@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     "pace": "policy",
     "days": "memo translate",
     "chunk": "translate",
+    "evidence": "pace chunk",
     "rejects": "errors tracking translate",
     "replay": "parsers hits source tracking translate rejects",
     "client": "errors tracking address connection",
@@ -55,7 +57,7 @@ MAY_IMPORT = {
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
     "jobs": "errors source parsers journal resume",
-    "delivery": "errors translate lanes policy pace chunk rejects client report acknowledged",
+    "delivery": "errors translate lanes policy pace chunk evidence rejects client report acknowledged",
     "check": "errors connection address client",
     "credentials": "errors",
     "interrupt": "errors",
@@ -127,6 +129,13 @@ def test_the_table_is_in_the_order_of_the_data():
     for name, allowed in MAY_IMPORT.items():
         assert set(allowed.split()) <= above
         above.add(name)
+
+
+def test_every_package_is_installed():
+    config = ConfigParser()
+    config.read(PACKAGE.parent / "setup.cfg", "utf-8")
+    listed = set(config["options"]["packages"].split()) - {"piwik_import.formats"}  # data: formats/ under another name
+    assert listed == {".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("__init__.py")}
 
 
 @pytest.mark.parametrize("path", MODULES)

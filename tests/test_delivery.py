@@ -46,15 +46,36 @@ def entries(count, visitors=5, seed=0):
 class Sending:
     """A delivery under way: `hits` in lanes, a client for them, and the report of both."""
 
-    def __init__(self, hits, url, token, *, lanes=1, chunk_size=2, patience=5.0, timeout=10.0, rejects=None, **policy):
+    def __init__(
+        self,
+        hits,
+        url,
+        token,
+        *,
+        lanes=1,
+        chunk_size=2,
+        patience=5.0,
+        timeout=10.0,
+        rejects=None,
+        is_well=False,
+        **policy,
+    ):
         self.report = Report(sources=[SourceReport("access.log")])
-        self.report.add_batch(0, Batch(hits[-1].end, len(hits), hits))
         self.lanes = Lanes(lanes, chunk_size, policy.get("max_request_bytes", inf))
-        self.lanes.put(hits)
-        self.lanes.close()
+        if hits:
+            self.put(hits)
+            self.lanes.close()
         self.client = Client(Connection(url=url, token=token, request_timeout=timeout), lanes)
         wanted = Policy(recorders=lanes, chunk_size=chunk_size, retry_for=patience, **policy)
-        self.delivery = Delivery(self.lanes, self.client, self.report, wanted, rejects=rejects)
+        self.delivery = Delivery(self.lanes, self.client, self.report, wanted, rejects=rejects, is_well=lambda: is_well)
+
+    def put(self, hits, *, alone=False):
+        """Hand over hits, or one that goes alone; the lanes are still open if there were none to begin with."""
+        self.report.add_batch(0, Batch(hits[-1].end, len(hits), hits))
+        if alone:
+            self.lanes.put_alone(*hits)
+        else:
+            self.lanes.put(hits)
 
     @property
     def error(self):

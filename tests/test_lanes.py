@@ -170,3 +170,47 @@ def test_whatever_is_put_is_taken_once_and_in_the_order_of_each_slot(slots, coun
     assert sorted(entry.line for lane in got for entry in lane) == list(range(1, len(hits) + 1))
     for lane, given_out in enumerate(got):
         assert given_out == [entry for entry in hits if entry.slot % count == lane]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    slots=st.lists(st.tuples(st.integers(0, SLOTS - 1), st.sampled_from([False] * 6 + [True])), max_size=120),
+    count=st.integers(1, 6),
+    size=st.integers(1, 20),
+    capacity=st.integers(1, 500),
+    stop=st.none() | st.integers(0, 120),
+)
+def test_a_hit_that_goes_alone_keeps_all_that_came_later_waiting_and_nobody_for_ever(
+    slots, count, size, capacity, stop
+):
+    waiting, events = Lanes(count, size, capacity=capacity), []
+    hits = entries(*[slot for slot, _ in slots])
+    alone = {hit.line for hit, (_, is_alone) in zip(hits, slots, strict=True) if is_alone}
+
+    def work(lane):
+        while chunk := waiting.take(lane):
+            events.append(("taken", lines(chunk)))
+            events.append(("done", lines(chunk)))
+            waiting.done(lane)
+        return chunk
+
+    with ThreadPoolExecutor(count) as threads:
+        ends = [threads.submit(work, lane) for lane in range(count)]
+        for place, hit in enumerate(hits):
+            if place == stop:
+                waiting.abandon()
+            waiting.put_alone(hit) if hit.line in alone else waiting.put([hit])
+            assert waiting.wait_for_room(10)
+        waiting.close()
+        assert [end.result(20) for end in ends] == [None] * count
+    taken = [line for what, chunk in events if what == "taken" for line in chunk]
+    assert len(set(taken)) == len(taken)
+    if stop is None or stop >= len(hits):
+        assert len(taken) == len(hits)
+    for lane in range(count):
+        mine = {hit.line for hit in hits if hit.slot % count == lane}
+        assert [line for line in taken if line in mine] == sorted(mine & set(taken))
+    for line in alone & set(taken):
+        assert ("taken", [line]) in events
+        before = events[: events.index(("done", [line]))]
+        assert all(max(chunk) <= line for what, chunk in before if what == "taken")

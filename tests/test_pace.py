@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -138,3 +138,40 @@ def test_nobody_waits_at_a_door_that_is_shut_for_good():
     one.enter(1)
     threading.Timer(0.1, one.stop).start()
     assert one.enter(1) is None
+
+
+@pytest.mark.parametrize("rate", [float("inf"), 1e300, 1e-300])
+def test_a_rate_may_be_as_large_or_small_as_a_number_can_be(rate):
+    one = Pace(Policy(max_rate=rate))
+    assert 1 <= one.size <= 200
+    assert one.enter(1) is not None
+
+
+def test_less_than_one_hit_a_second_goes_out_one_by_one():
+    one = Pace(Policy(max_rate=0.5))
+    assert one.size == 1
+    assert enters(one)
+    one.recorded(1, 0.01)
+    assert not enters(one)
+    one.stop()
+
+
+def test_who_waits_at_the_door_is_let_in_in_turn():
+    one, entered = Pace(Policy(recorders=1)), []
+    one.enter(1)
+
+    def work(lane):
+        for _ in range(20):
+            one.enter(1)
+            entered.append(lane)
+            one.recorded(1, 0.01)
+
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in range(4)]
+    for thread in threads:
+        thread.start()
+    while len(one._queue) < 4:
+        sleep(0.001)
+    one.recorded(1, 0.01)
+    for thread in threads:
+        thread.join()
+    assert all(set(entered[begin : begin + 4]) == {0, 1, 2, 3} for begin in range(0, 80, 4))

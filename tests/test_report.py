@@ -137,6 +137,17 @@ def test_the_text_names_every_number_and_every_reason():
         assert words in text
 
 
+def test_hits_in_doubt_that_are_not_sent_again_are_said_not_to_be_left_for_another_run():
+    report = Report(sources=[SourceReport("a.log")])
+    block = batch(0, 10, 0, {})
+    report.add_batch(0, block)
+    report.settle(block.entries[:7], 0)
+    report.doubt(block.entries[7:], skipped=True)
+    assert report.exit_code == 3
+    assert "3  in doubt: perhaps recorded, and not sent again" in as_text(report)
+    assert "another run" not in as_text(report)
+
+
 def test_only_the_first_lines_that_were_not_imported_are_shown():
     report = Report(sources=[SourceReport("a.log")])
     for at in range(10):

@@ -7,6 +7,7 @@ the lanes' threads send. The server is not even called before there is something
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
 PLACEHOLDER = "http://localhost"
 """Where pages are in a dry run that knows no better: nothing is sent, so nobody is asked."""
+
+TURN = 0.0005
+"""Seconds that a thread may keep the interpreter while others want it. With Python's 5 ms a lane whose answer has come
+waits that long for the thread that parses: with eight lanes and answers in 50 ms, 4 % fewer requests went out."""
 
 
 Show = Callable[[], AbstractContextManager[None]]
@@ -93,6 +98,17 @@ def _rejects(settings: Settings, report: Report) -> Iterator[Rejects]:
         report.rejects = rejects.count
 
 
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    """Let threads take turns often."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(TURN, before))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
 def _resumer(settings: Settings, path: Path, report: Report) -> Resumer:
     from piwik_import.journal import Journal  # sqlite3: not for a dry run
     from piwik_import.resume import Resumer
@@ -145,7 +161,7 @@ class _Run:
         first = next(blocks, None)
         error = None
         if first is not None:
-            with self._client() as client:
+            with self._client() as client, _short_turns():
                 if self._settings.check and any(job.is_large_and_new for job in self._jobs):
                     trial(client, self._settings.site)
                 self._find_base(client)
@@ -188,7 +204,8 @@ class _Run:
         from piwik_import.days import Days
         from piwik_import.delivery import Delivery
 
-        delivery = Delivery(lanes, client, self._report, self._settings.policy, acknowledged, rejects)
+        policy = self._settings.policy
+        delivery = Delivery(lanes, client, self._report, policy, acknowledged, rejects, lambda: self._is_well(client))
         days = Days(lambda: self._zone(client, lanes, delivery))
         try:
             for number, block in blocks:
@@ -220,13 +237,22 @@ class _Run:
         from piwik_import.days import zone_of
 
         lanes.urge()
-        while not delivery.is_welcome:
+        while not delivery.is_welcome and not all(map(lanes.is_idle, range(len(lanes)))):
             if delivery.error is not None or self._asked.asked or delivery.join(0.05):
                 return UTC
         try:
-            return zone_of(str(client.site(self._settings.site).get("timezone", "")))
+            with self._asked.breaks():
+                return zone_of(str(client.site(self._settings.site).get("timezone", "")))
         except PiwikImportError:
             return UTC
+
+    def _is_well(self, client: Client) -> bool:
+        """Tell whether the server works and knows the token, as far as the Reporting API can tell."""
+        try:
+            client.site(self._settings.site)
+        except PiwikImportError:
+            return False
+        return True
 
     def _wait(self, delivery: Delivery) -> None:
         """Wait for the lanes; if the user has asked to stop, for the requests in flight; if he insists, for nothing."""
