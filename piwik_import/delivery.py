@@ -85,6 +85,10 @@ class Delivery:
         """Whether the server has recorded something."""
         return self._pace.successes > 0
 
+    def wait_for_welcome(self, timeout: float) -> bool:
+        """Wait until the server has recorded something; False if `timeout` seconds were not enough."""
+        return self._pace.wait_for_success(timeout)
+
     def stop(self) -> None:
         """Let the requests in flight end, and send nothing more."""
         self._stopping.set()

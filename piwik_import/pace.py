@@ -98,6 +98,11 @@ class Pace:
                 self._changed.wait(min(wait, LONGEST_PAUSE) if is_next else None)
             return None
 
+    def wait_for_success(self, timeout: float) -> bool:
+        """Wait until the server has recorded something; False if `timeout` seconds were not enough."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.successes > 0 or self._stopped, timeout) and self.successes > 0
+
     def recorded(self, hits: int, seconds: float) -> None:
         """Note that a request was recorded, after so many seconds."""
         with self._changed:

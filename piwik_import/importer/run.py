@@ -237,8 +237,8 @@ class _Run:
         from piwik_import.days import zone_of
 
         lanes.urge()
-        while not delivery.is_welcome and not all(map(lanes.is_idle, range(len(lanes)))):
-            if delivery.error is not None or self._asked.asked or delivery.join(0.05):
+        while not delivery.wait_for_welcome(0.05) and not all(map(lanes.is_idle, range(len(lanes)))):
+            if delivery.error is not None or self._asked.asked or delivery.join(0):
                 return UTC
         try:
             with self._asked.breaks():
