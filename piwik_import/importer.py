@@ -46,7 +46,8 @@ class Settings:
     """What the user asked for."""
 
     logs: Sequence[str]
-    format: str | None = None
+    formats: Sequence[Definition] = ()
+    """What the logs may be, as far as the user has said so; a single one is taken as given."""
     order: str = "time"
     connection: Connection | None = None
     """None if nothing is sent."""
@@ -83,7 +84,7 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
         with asked.breaks():  # a pipe may be silent for ever, and so may another import of the same log
             journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
             resume = None if journal is None else _resumer(settings, journal, report)
-            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+            todo = jobs.prepare(settings.logs, settings.formats, settings.order, resume)
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piwik_import import source
@@ -34,6 +33,8 @@ class Job:
     source: Source
     definition: Definition | None
     """None as long as there are no lines to tell it by."""
+    formats: Sequence[Definition] = ()
+    """What it may be, if the user has said so; else any format that is known."""
     first: datetime = LAST
     """The time of its first record."""
     stored: Stored | None = None
@@ -66,23 +67,31 @@ class Job:
     def recognise(self, block: Block) -> None:
         """Find the format by lines that have come only now, if it is not known. Raises UnknownFormat."""
         if self.definition is None and not block.cut and (lines := detection.lines_of(block.data)):
-            self.definition = detection.recognise(self.source.name, lines, definition.known().values())
+            self.definition = self.recognised(lines)
+
+    def recognised(self, lines: Sequence[str]) -> Definition:
+        """Return the format that fits `lines`. Raises UnknownFormat."""
+        formats = self.formats or definition.recognisable()
+        return detection.recognise(self.source.name, lines, formats, given=bool(self.formats))
 
 
 def prepare(
     logs: Sequence[str],
-    format_name: str | None,
+    formats: Sequence[Definition],
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
-    Raises SourceError, UnknownFormat, FormatError, LockedError, JournalError.
+    `formats` is what they may be, as far as the user has said so: a single one is taken as given.
+
+    Raises SourceError, UnknownFormat, WrongFormat, LockedError, JournalError.
     """
-    fixed = _definition(format_name) if format_name else None
+    fixed = formats[0] if len(formats) == 1 else None
     found = source.find(logs)
     todo = [Job(one, fixed) for one in found] if resume is None else [_resumed(one, fixed) for one in resume(found)]
     for job in todo:
+        job.formats = formats
         if not job.nothing_new:
             _recognise(job)
     if order == "time":
@@ -90,14 +99,9 @@ def prepare(
     return todo
 
 
-def _definition(name: str) -> Definition:
-    """Return the format of a name, or of a file that ends in ``.toml``."""
-    return definition.read(Path(name)) if name.endswith(".toml") else definition.named(name)
-
-
 def _resumed(resumed: Resumed, fixed: Definition | None) -> Job:
     stored = resumed.stored
-    job = Job(resumed.source, fixed, LAST, stored, resumed.nothing_new, resumed.note)
+    job = Job(resumed.source, fixed, (), LAST, stored, resumed.nothing_new, resumed.note)
     if stored is not None:
         job.offset, lines = stored.place
         job.line = lines + 1
@@ -117,7 +121,7 @@ def _recognise(job: Job) -> None:
     lines = detection.lines_of(head)
     if not lines:
         return
-    known = job.definition or detection.recognise(job.source.name, lines, definition.known().values())
+    known = job.definition or job.recognised(lines)
     records = list(_records(lines, known.compile()))
     if not records:
         raise WrongFormat(job.source.name, known.name, lines[0], len(lines))

@@ -448,12 +448,12 @@ BAD_JSON = {
     "date out of range": (dumped(date=10**18), "time: '1000000000000000000' is no time"),
     "status nested": (dumped(status=[200]), "status: status is no single value"),
     "status a truth": (dumped(status=True), "status: status is no single value"),
-    "status negative": (dumped(status=-1), "status: '-1' is no number"),
+    "status negative": (dumped(status=-2), "status: '-2' is no number"),
     "length a huge number": (dumped(length=10**30), "length: '1"),
-    "time negative": (dumped(generation_time_milli=-1), "generation_time: '-1' is no number of s"),
+    "time negative": (dumped(generation_time_milli=-2), "generation_time: '-2' is no number of s"),
     "time not finite": (dumped(generation_time_milli="inf"), "generation_time: 'inf' is no number of s"),
     "time huge": (dumped(generation_time_milli=1e300), "generation_time: '1e+300' is no number of s"),
-    "time a list": (dumped(generation_time_milli="0.1, 0.2"), "generation_time: '0.1, 0.2' is no number of s"),
+    "time a list": (dumped(generation_time_milli="0.1; 0.2"), "generation_time: '0.1; 0.2' is no number of s"),
 }
 
 

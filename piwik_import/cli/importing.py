@@ -14,12 +14,12 @@ import click
 
 from piwik_import.address import tracker_url
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import reading, selection
+from piwik_import.cli.reading import layout, reading, selection
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import server
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
-from piwik_import.errors import PiwikImportError, UsageError
+from piwik_import.errors import PiwikImportError, UsageError, printable
 from piwik_import.policy import Policy
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.argument("logs", metavar="LOG...", nargs=-1)
 @server
 @reading
+@layout
 @selection
 @sending
 @going_on
@@ -54,6 +55,7 @@ def import_(
     """Import LOGs: files, folders, patterns, or - for standard input."""
     from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
+    from piwik_import.parsers.choice import Choice
 
     if not logs:
         raise UsageError("Missing LOG: name a log file, a folder, a pattern, or - for standard input.")
@@ -70,6 +72,10 @@ def import_(
     if not (dry_run or sandbox):
         _require(url=options["url"], token=options["token"], idsite=site)
         tracker_url(options["url"])
+    formats = taken(Choice, options).formats()
+    if len(formats) > 1:
+        names = ", ".join(printable(one.name) for one in formats)
+        click.echo(f"piwik-import: log formats to choose among: {names}", err=True)
     connection = taken(Connection, options)
     downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
     downloads |= _extensions(add_download_extensions or "")
@@ -85,6 +91,7 @@ def import_(
             )
     settings = Settings(
         logs=logs,
+        formats=formats,
         connection=connection if connection.url else None,
         policy=taken(Policy, options),
         site=site or 1,

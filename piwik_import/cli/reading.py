@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from piwik_import.cli.options import group, option
@@ -21,6 +23,37 @@ reading = group(
         default="time",
         help="Read several logs in the order of their first records, or as given.",
     ),
+)
+
+layout = group(
+    "Describing the lines",
+    option(
+        "--log-format",
+        metavar="STRING",
+        help="The string by which the server writes them: Apache's LogFormat, nginx's log_format, HAProxy's "
+        "log-format, Tomcat's pattern or GoAccess's log-format. Whose it is is recognised, or said: 'tomcat:common'.",
+    ),
+    option(
+        "--log-format-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration of nginx or Apache. Of the formats in it the one that fits is taken, or the one that "
+        "--format names.",
+    ),
+    option(
+        "--log-format-regex",
+        metavar="REGEX",
+        help="A regular expression with groups such as (?P<ip>…), (?P<date>…), (?P<path>…). Lines beyond 16 KiB are "
+        "not tried.",
+    ),
+    option(
+        "--log-date-format",
+        metavar="FORMAT",
+        help="How its group date is written, as a pattern of strptime.  "
+        "[default: %d/%b/%Y:%H:%M:%S, with a zone or not]",
+    ),
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
 )
 
 selection = group(

@@ -7,7 +7,7 @@ the form says how the text is written: ``time:epoch``, ``generation_time:us``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, NamedTuple
@@ -31,6 +31,8 @@ class Field(NamedTuple):
     """The form where the format names none."""
     pattern: str | None = None
     """What the text looks like where the surroundings do not tell, as a regular expression without groups."""
+    shapes: Mapping[str, str] = {}
+    """The same for single forms."""
 
 
 def address(text: str) -> str | None:
@@ -107,24 +109,40 @@ def host(text: str) -> str | None:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:  # 64 bits are what a server stores
+    digits = text.removeprefix("+")  # HAProxy's sign for a request that was logged before its end
+    if not digits.isdecimal() or len(digits) > 18:  # 64 bits are what a server stores
         raise ValueError(f"'{printable(text, 60)}' is no number")
-    return int(text)
+    return int(digits)
+
+
+def _status(text: str) -> int | None:
+    return None if text == "-1" else _number(text)  # HAProxy's word for none
 
 
 def _milliseconds(unit: str) -> Convert:
-    factor = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}[unit]
+    factor = {"s": 1000.0, "s.mmm": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}[unit]
 
-    def convert(text: str) -> int:
+    def convert(text: str) -> int | None:
+        if text == "-1":  # a load balancer's word for none
+            return None
         try:
             milliseconds = float(text) * factor
         except ValueError:
-            milliseconds = -1
+            milliseconds = _sum(text) * factor
         if not 0 <= milliseconds < 1 << 31:
             raise ValueError(f"'{printable(text, 60)}' is no number of {unit} that a server takes")
         return round(milliseconds)
 
     return convert
+
+
+def _sum(text: str) -> float:
+    """Add up ``0.010, 0.020 : -``, the times that nginx's upstreams took one after another; -1 for what is no list."""
+    parts = re.split(" ?[,:] ?", text)
+    try:
+        return sum([float(part) for part in parts if part != "-"]) if len(parts) > 1 else -1
+    except ValueError:
+        return -1
 
 
 def _time(form: str) -> Convert:
@@ -147,23 +165,80 @@ def _always(convert: Convert) -> Callable[[str], Convert]:
     return {"": convert}.__getitem__
 
 
+def _request(form: str) -> Convert:
+    readers: dict[str, Convert] = {"host_first": request.after_host}
+    return (readers | dict.fromkeys(("", *ABSOLUTE), request.from_line))[form]
+
+
+ABSOLUTE = ("absolute", "absolute_h2")
+"""Forms of a request or target in which the host is no claim of the client's; the second in HTTP/2 and later alone."""
+
+NAMES_HOST = ("absolute", "host_first")
+"""Forms of a request or target that have a host in every line."""
+
+
+def _uri_args(text: str) -> str:
+    """Read nginx's ``$uri$is_args$args``, which ends in a dash where there is no query."""
+    return text if "?" in text else text.removesuffix("-")
+
+
+def _target(form: str) -> Convert:
+    readers: dict[str, Convert] = {"": str, "absolute": str, "uri_args": _uri_args}
+    return readers[form]
+
+
+def host_of(name: str, form: str, decode: Callable[[str], str]) -> Callable[[str | None], str | None]:
+    """Return the function that finds the host in an absolute request or target, for logs in which it is no claim.
+
+    Anybody may ask any server for ``http://example.net/``; but what Varnish, Squid or HAProxy (in HTTP/2) log has
+    the host that was asked for always there. ``https`` shows as the port 443.
+    """
+
+    def find(text: str | None) -> str | None:
+        line = decode(text or "-")
+        asked = FIELDS["request"].reader(form)(line) if name == "request" else request.from_parts("GET", line)
+        if form == "host_first" and request.from_line(line).authority is not None:
+            return None  # the client's own word
+        if asked.authority is None or (form == "absolute_h2" and re.search(r" HTTP/[01]\.\d$|^\S+ \S+$", text or "")):
+            return None
+        scheme, _, authority = asked.authority.partition("://")
+        try:
+            found = host(authority.rpartition("@")[2])
+        except ValueError:
+            return None
+        if found is None or split_port(found)[1]:
+            return found
+        return f"{found}:443" if scheme.lower() == "https" else found
+
+    return find
+
+
 FIELDS: dict[str, Field] = {
     "ip": Field(
         "address of the client, or an X-Forwarded-For list", _always(address), pattern=r"[^\s,]++(?:, ?+[^\s,]++)*+"
     ),
     "time": Field("when the line was written", _time, "clf"),
-    "request": Field("the request line: method, target and protocol", _always(request.from_line)),
+    "request": Field(
+        "the request line: method, target and protocol",
+        _request,
+    ),
     "method": Field("the method alone", _always(str)),
-    "target": Field("path and query as requested", _always(str)),
+    "target": Field("path and query as requested", _target),
     "path": Field("the path alone", _always(str)),
     "query": Field("the query alone, without the question mark", _always(lambda text: text.removeprefix("?"))),
-    "status": Field("status code", _always(_number), pattern=r"\d{1,3}|-"),
-    "length": Field("bytes of the answer", _always(_number), pattern=r"\d++|-"),
+    "status": Field("status code", _always(_status), pattern=r"\d{1,3}|-1?"),
+    "length": Field("bytes of the answer", _always(_number), pattern=r"\+?\d++|-"),
     "referrer": Field("the page that led here", _always(str)),
     "user_agent": Field("the client's program", _always(str)),
     "host": Field("host of the site, with its port or not", _always(host)),
     "user": Field("the user who was logged in", _always(_user)),
-    "generation_time": Field("how long the server took", _milliseconds, "ms", r"[\d.]++|-"),
+    "generation_time": Field(
+        "how long the server took",
+        _milliseconds,
+        "ms",
+        r"\+?+(?:[\d.]++|-1?)(?:(?:,| :) (?:[\d.]++|-))*+",  # nginx lists the times of several upstreams
+        {"s.mmm": r"\d++\.\d{3}(?:(?:,| :) (?:\d++\.\d{3}|-))*+"},
+    ),
 }
 
 

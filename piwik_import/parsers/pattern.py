@@ -2,9 +2,10 @@
 
     {ip} {*} {user} [{time}] "{request}" {status} {length} "{referrer}" "{user_agent}"
 
-Braces hold a field (`fields.FIELDS`), or ``{*}`` for text that is passed over; all else stands for itself. What
-a field may hold follows from what stands after it: up to the quote, the bracket, the space. ``{...}`` at the end
-allows further fields that nobody reads.
+Braces hold a field (`fields.FIELDS`), or ``{*}`` or ``{*name}`` for text that is passed over; all else stands for
+itself. What a field may hold follows from what stands after it (`shapes`): up to the quote, the bracket, the space.
+``{...}`` at the end allows further fields that nobody reads, ``{(}`` and ``{)}`` enclose a part that may be absent,
+``{ }`` is one space or several, ``{{`` and ``}}`` are braces.
 
 The strict expression is tried first. A line that it refuses may be one whose server did not escape quotes, so a
 second expression ends each quoted field at the first quote that the rest of the pattern could follow.
@@ -20,13 +21,11 @@ from typing import Any
 
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
-from piwik_import.parsers.fields import FIELDS, converter
+from piwik_import.parsers.fields import ABSOLUTE, FIELDS, NAMES_HOST, converter, host_of
 from piwik_import.parsers.record import BadLine, Record, Request
+from piwik_import.parsers.shapes import Surroundings, lenient_shape, shape
 
-TOKEN = re.compile(r"\{([^{}]*)\}")
-QUOTED = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
-WORDS = r"\S++(?: (?!\[)\S*+)*+"
-"""Words up to `` [``: a user's name may hold spaces."""
+TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
 REQUEST_PARTS = ("method", "target", "path", "query")
@@ -39,34 +38,48 @@ class Pattern:
     take more than time in proportion to its length.
     """
 
-    def __init__(self, template: str) -> None:
+    def __init__(self, template: str, escapes: str = "") -> None:
         self.names: list[str] = []
         self._forms: list[str] = []
-        strict, lenient = [], []
-        pieces = TOKEN.split(template.strip("\n"))
+        self._plain = ESCAPES[escapes]
+        strict: list[tuple[str, str]] = []
+        lenient: list[tuple[str, str]] = []
+        opened: int | None = None
+        pieces = split(template.strip("\n"))
         for at, piece in enumerate(pieces):
             if at % 2 == 0:
-                literal = re.escape(piece)
-                strict.append((repr(piece), literal))
-                lenient.append((repr(piece), literal))
-                continue
-            name, _, form = piece.partition(":")
-            if name == "...":
+                both = repr(piece), re.escape(piece)
+            elif piece == "...":
                 if pieces[at + 1 :] != [""]:
                     raise ValueError("{...} stands elsewhere than at its end")
-                strict.append(("further fields", REST))
-                lenient.append(("further fields", REST))
+                both = "further fields", REST
+            elif piece == " ":
+                both = "a space", " ++"
+            elif piece == "(":
+                if opened is not None:
+                    raise ValueError("{(} stands within {(} and {)}")
+                opened = len(strict)
                 continue
-            before, after = pieces[at - 1], pieces[at + 1]
-            following = pieces[at + 2].partition(":")[0] if at + 2 < len(pieces) else ""
-            for steps, text in (
-                (strict, _text(name, before, after)),
-                (lenient, _lenient(name, before, after, following)),
-            ):
-                steps.append((name, text if name == "*" else f"({text})"))
-            if name != "*":
-                self.names.append(name)
-                self._forms.append(form)
+            elif piece == ")":
+                if opened is None:
+                    raise ValueError("{)} stands without {(}")
+                for steps in (strict, lenient):
+                    steps[opened:] = [("what may be absent", f"(?:{''.join(text for _, text in steps[opened:])})?+")]
+                opened = None
+                continue
+            else:
+                name, _, form = piece.partition(":")
+                around = Surroundings.of(pieces, at)
+                for steps, text in ((strict, shape(name, form, around)), (lenient, lenient_shape(name, form, around))):
+                    steps.append((name, text if name[:1] == "*" else f"({text})"))
+                if name[:1] != "*":
+                    self.names.append(name)
+                    self._forms.append(form)
+                continue
+            strict.append(both)
+            lenient.append(both)
+        if opened is not None:
+            raise ValueError("{(} stands without {)}")
         self._steps = [step for step in strict if step[1]]
         self._strict = re.compile("".join(text for _, text in strict) + r"\r?\Z", re.DOTALL)
         self._lenient = re.compile("".join(text for _, text in lenient) + r"\r?\Z", re.DOTALL)
@@ -85,12 +98,16 @@ class Pattern:
         if "time" not in self.names or not {"request", "target", "path"} & set(self.names):
             raise ValueError("it needs {time} and one of {request}, {target}, {path}")
         forms = dict(zip(self.names, self._forms, strict=True))
-        memos: dict[str, Any] = {f"{name}_of": converter(name, form, plain) for name, form in forms.items()}
+        memos: dict[str, Any] = {f"{name}_of": converter(name, form, self._plain) for name, form in forms.items()}
         values = {name: f"{name}_of[{name}]" if name in forms else "None" for name in Record._fields}
         if "request" not in forms:
-            memos["request_of"] = _request_memo({name: forms.get(name, "") for name in REQUEST_PARTS})
+            memos["request_of"] = _request_memo({name: forms.get(name, "") for name in REQUEST_PARTS}, self._plain)
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
             values["request"] = f"request_of[{parts}]"
+        for name in ("request", "target"):
+            if "host" not in forms and forms.get(name) in (*ABSOLUTE, *NAMES_HOST):
+                memos["host_of"] = Memo(host_of(name, forms[name], self._plain))
+                values["host"] = f"host_of[{name}]"
         code = (
             "def parse(line):\n"
             f"    {', '.join(self.names)}, = (match(line) or match_again(line)).groups()\n"
@@ -126,33 +143,21 @@ class Pattern:
         return re.compile(text, re.DOTALL)
 
 
-def _text(name: str, before: str, after: str) -> str:
-    """Return what the field `name` may hold between the literals `before` and `after`."""
-    if after.startswith('"') and before.endswith('"'):
-        return QUOTED
-    if name in FIELDS and (known := FIELDS[name].pattern):
-        return known
-    if after.startswith(" ["):
-        return WORDS
-    if not after:
-        return ".*+"
-    if after[0] == " ":
-        return r"\S++"
-    return f"[^{re.escape(after[0])}]*+"
+def split(template: str) -> list[str]:
+    """Cut a pattern into text, token, text, token … text; a token is what stands between braces."""
+    pieces = [""]
+    for at, part in enumerate(TOKEN.split(template)):
+        if part is None:  # no brace that stands for itself, or no token
+            continue
+        if at % 3 == 2:
+            pieces += [part, ""]
+        else:
+            pieces[-1] += part[:1] if at % 3 == 1 else part
+    return pieces
 
 
-def _lenient(name: str, before: str, after: str, following: str) -> str:
-    """As `_text`, but a quoted field ends at the first quote that is followed as the pattern says."""
-    if not (after.startswith('"') and before.endswith('"')):
-        return _text(name, before, after)
-    if len(after) == 1:  # the last field, or the last before the ones that nobody reads
-        return r'(?>.*?(?="(?: ["\d\[-]|\r?\Z)))'
-    shape = FIELDS[following].pattern if following in FIELDS else None
-    return f"(?>.*?(?={re.escape(after)}{f'(?:{shape})' if shape else ''}))"
-
-
-def _request_memo(forms: dict[str, str]) -> Memo[Any, Any]:
-    memos = [converter(name, forms[name], plain) for name in REQUEST_PARTS]
+def _request_memo(forms: dict[str, str], decode: Callable[[str], str]) -> Memo[Any, Any]:
+    memos = [converter(name, forms[name], decode) for name in REQUEST_PARTS]
 
     def assemble(texts: tuple[str | None, ...]) -> Request:
         method, target, path, query = map(getitem, memos, texts)
@@ -161,23 +166,51 @@ def _request_memo(forms: dict[str, str]) -> Memo[Any, Any]:
     return Memo(assemble)
 
 
-ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
 
 
 def plain(text: str) -> str:
     """Return what a server logged as `text`: escapes undone, then the bytes read as UTF-8.
 
-    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them and never a
-    backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8 become lone surrogates.
+    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them, or ``\\u00XX``
+    (escape=json), and never a backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8
+    become lone surrogates.
     """
-    if "\\" in text:
-        text = ESCAPE.sub(lambda e: chr(int(e[1], 16)) if e[1] else CONTROL.get(e[2], e[2]), text)
+    return unescaped(ESCAPE.sub(_character, text) if "\\" in text else text)
+
+
+def _character(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2]
+    return chr(int(code, 16)) if code else CONTROL.get(escape[3], escape[3])
+
+
+def unescaped(text: str) -> str:
+    """Read the bytes of a text as UTF-8: all that there is to do where a server escapes nothing."""
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def hash_escaped(text: str) -> str:
+    """As `plain`, where ``#22`` stands for a quote: HAProxy's way, in which a backslash means nothing."""
+    return unescaped(HASH.sub(lambda e: chr(int(e[1], 16)), text) if "#" in text else text)
+
+
+HASH = re.compile("#([0-9A-Fa-f]{2})")
+
+ESCAPES: dict[str, Callable[[str], str]] = {"": plain, "hash": hash_escaped, "none": unescaped}
+"""How a server may write what would break its lines."""
 
 
 def fields_of(template: str) -> Iterator[str]:
     """Name the fields of a pattern in their order."""
-    for piece in TOKEN.findall(template):
-        if piece not in ("*", "..."):
-            yield piece.partition(":")[0]
+    for piece in split(template)[1::2]:
+        if piece[:1] not in ("*", "(", ")", " ") and piece != "...":
+            name, _, form = piece.partition(":")
+            yield name
+            if form in NAMES_HOST:
+                yield "host"
+
+
+def names_of(template: str) -> list[str]:
+    """Return the names of the text that a pattern passes over."""
+    return [piece[1:] for piece in split(template)[1::2] if piece[:1] == "*" and piece != "*"]
