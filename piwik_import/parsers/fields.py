@@ -166,7 +166,7 @@ def _always(convert: Convert) -> Callable[[str], Convert]:
 
 
 def _request(form: str) -> Convert:
-    readers: dict[str, Convert] = {"host_first": request.after_host}
+    readers: dict[str, Convert] = {"host_first": request.after_host, "joined": request.from_joined}
     return (readers | dict.fromkeys(("", *ABSOLUTE), request.from_line))[form]
 
 
@@ -179,7 +179,7 @@ NAMES_HOST = ("absolute", "host_first")
 
 def _uri_args(text: str) -> str:
     """Read nginx's ``$uri$is_args$args``, which ends in a dash where there is no query."""
-    return text if "?" in text else text.removesuffix("-")
+    return text if "?" in text else text.removesuffix("-").removeprefix("-")  # both are one if there was no request
 
 
 def _target(form: str) -> Convert:

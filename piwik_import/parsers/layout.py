@@ -155,7 +155,7 @@ def _request_line(pieces: Sequence[Piece]) -> list[Piece]:
             if words in (["method", " ", "target", " ", "protocol"], ["method", " ", "path", " ", "protocol"]) or (
                 words == ["method", " ", "path", "query", " ", "protocol"]
             ):
-                joined[-length:] = [Piece(joined[-length].at, field="request", name="request", rank=1)]
+                joined[-length:] = [Piece(joined[-length].at, field="request", form="joined", name="request", rank=1)]
                 break
     return joined
 

@@ -18,7 +18,7 @@ SIGNS = {
     "nginx": r"\$\{?[a-z]",
     "haproxy": r"%(?:\(\w+\))?(?:\{[+-][QXE]|\[|ci|cp|ST|H[MUPQV]|tsc|ft|T[acRw]|\(\w+\))",
     "goaccess": r"%\^(?!FB|\{)|~h\{|%[dx]",
-    "tomcat": r"%\{[^}]*\}[crs](?![a-z])|%F",
+    "tomcat": r"%\{[^}%]*\}[crs](?![a-z])|%F(?![^{]*\})|%\{[^}%]*(?:yy|MM|dd|HH|mm|ss)[^}%]*\}t",
     "apache": "%",
 }
 """What only the strings of one server hold; the first that is found tells."""
@@ -40,7 +40,7 @@ def kind_of(string: str) -> tuple[str, str]:
     kind, colon, rest = string.partition(":")
     if colon and kind in KINDS:
         return kind, rest
-    bare = re.sub(r"%\{[^}]*\}(?=\^?\w)", "%", string)  # an argument of Apache's may hold signs of strftime
+    bare = re.sub(r"%\{[^}]*\}", "%{}", string)  # an argument may hold signs of its own, those of strftime
     for kind, sign in SIGNS.items():
         if re.search(sign, bare if kind == "goaccess" else string):
             return kind, string

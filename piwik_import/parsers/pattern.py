@@ -50,7 +50,7 @@ class Pattern:
             if at % 2 == 0:
                 both = repr(piece), re.escape(piece)
             elif piece == "...":
-                if pieces[at + 1 :] != [""]:
+                if pieces[at + 1 :] not in ([""], ["", ")", ""]):
                     raise ValueError("{...} stands elsewhere than at its end")
                 both = "further fields", REST
             elif piece == " ":

@@ -35,6 +35,11 @@ def from_line(line: str) -> Request:
     return from_parts(method, target)
 
 
+def from_joined(line: str) -> Request:
+    """Read method, target and protocol that a server wrote one by one, each as a dash if there was none."""
+    return Request(problem="empty_request") if line.startswith("- -") else from_line(line.removesuffix(" -"))
+
+
 def after_host(line: str) -> Request:
     """Read ``GET www.example.org/a?b=1``, with a protocol or not: some hosters log the host before the path."""
     method, _, target = line.partition(" ")
@@ -59,6 +64,8 @@ def from_parts(method: str | None, target: str | None, query: str | None = None)
             return Request(problem="garbage_request")
         if absolute := ABSOLUTE.fullmatch(target):
             authority, target = absolute.groups()
+            if not target and authority.endswith("*"):  # Varnish's word for OPTIONS *
+                return Request(problem="asterisk")
     path, mark, rest = target.partition("?")
     if not path.startswith("/"):
         path = "/" + path
