@@ -65,11 +65,12 @@ class UnknownFormat(UsageError):
 class WrongFormat(UsageError):
     """The format that the user named fits nothing of a source."""
 
-    def __init__(self, name: str, form: str, line: str, tried: int) -> None:
+    def __init__(self, name: str, form: str, line: str, tried: int, reason: str = "") -> None:
         super().__init__(
             f"{printable(name)}: format {printable(form)} fits none of its first {tried} lines. It begins with\n"
             f"    {printable(line)}\n"
-            "Leave --format out to have the format recognised."
+            f"{f'which does not fit: {reason}. ' if reason else ''}"
+            "Leave --format or --log-format out to have the format recognised."
         )
 
 

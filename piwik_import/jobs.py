@@ -124,10 +124,19 @@ def _recognise(job: Job) -> None:
     known = job.definition or job.recognised(lines)
     records = list(_records(lines, known.compile()))
     if not records:
-        raise WrongFormat(job.source.name, known.name, lines[0], len(lines))
+        raise WrongFormat(job.source.name, known.name, lines[0], len(lines), _reason(lines[0], known.compile()))
     job.definition = known
     job.first = records[0].time
     job.lacks_host = any(record.host is None for record in records)
+
+
+def _reason(line: str, parse: Parser) -> str:
+    """Return why a line does not fit."""
+    try:
+        parse(line)
+    except BadLine as error:
+        return str(error)
+    return ""
 
 
 def _records(lines: Sequence[str], parse: Parser) -> Iterator[Record]:

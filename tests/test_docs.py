@@ -51,7 +51,7 @@ def test_readme_shows_what_its_first_command_prints():
 
 
 def test_every_option_that_readme_names_exists():
-    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + help_of("journal") + help_of("sandbox")))
+    known = set(re.findall(r"--[a-z][a-z-]+", help_of() + help_of("journal") + help_of("sandbox") + help_of("formats")))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 

@@ -225,7 +225,8 @@ def test_nginx(folder):
         "timed": f"{main} rt=$request_time",
         "odd": '$msec|$host|$request_method "$uri$is_args$args"|${status}|$request_time|$remote_addr|$remote_user|'
         "$http_referer|$sent_http_content_type|$upstream_response_time|$http_user_agent",
-        "parts": '[$time_iso8601] $remote_addr "$request_method $request_uri $server_protocol" $status "$http_user_agent"',
+        "parts": '[$time_iso8601] $remote_addr "$request_method $request_uri $server_protocol" $status '
+        '"$http_user_agent"',
     }
     objects = {
         "objects": '{"time":"$time_iso8601","client":{"ip":"$remote_addr","user":"$remote_user"},"status":$status,'
@@ -257,9 +258,9 @@ def test_nginx(folder):
     check(logs["timed"], asked, detected(logs["timed"], "nginx_time"), timed, of_conf["timed"], deviations=half)
     refused = ("asterisk", "TLS", "no HTTP")  # of these nginx says nothing but the request line
     slashes = {"slashes": {"path": "/twice/slashed"}}  # $uri is what nginx made of the target
-    odd = dict.fromkeys(refused, {"problem": "empty_request"}) | slashes
+    odd = {name: {"problem": "empty_request"} for name in refused} | slashes
     check(logs["odd"], asked, logformat.read(formats["odd"]), of_conf["odd"], deviations=odd)
-    empty = dict.fromkeys(refused, {"problem": "empty_request"})
+    empty = {name: {"problem": "empty_request"} for name in refused}
     check(logs["parts"], asked, of_conf["parts"], deviations=empty, without=["referrer", "user"])
     check(
         logs["objects"],
@@ -281,10 +282,11 @@ def test_apache(folder):
     formats = {
         "combined": r"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\"",
         "vhost_combined": r"%v:%p %h %l %u %t \"%r\" %>s %O \"%{Referer}i\" \"%{User-Agent}i\"",
-        "parts": r"%{%F %T}t.%{usec_frac}t %{%z}t\t%U\t%q\t%m\t%H\t%V\t%p\t%D\t%{ms}T\t%X\t%k\t%u\t%f\t%L\t%R\t%P\t%{User-Agent}i\t%{c}a"
-        r"\t%{remote}p\t%a\t%{Referer}i\t%!200{Cookie}i\t%>s\t100%%",
+        "parts": r"%{%F %T}t.%{usec_frac}t %{%z}t\t%U\t%q\t%m\t%H\t%V\t%p\t%D\t%{ms}T\t%X\t%k\t%u\t%f\t%L\t%R\t%P"
+        r"\t%{User-Agent}i\t%{c}a\t%{remote}p\t%a\t%{Referer}i\t%!200{Cookie}i\t%>s\t100%%",
         "epoch": r"%{sec}t %{c}a %>s %D %X \"%m %U%q %H\" \"%{User-Agent}i\" %S %I %{Host}i",
-        "object": r"{ \"time\":\"%t\", \"ip\":\"%a\", \"request\":\"%r\", \"status\":\"%>s\", \"agent\":\"%{User-Agent}i\" }",
+        "object": r"{ \"time\":\"%t\", \"ip\":\"%a\", \"request\":\"%r\", \"status\":\"%>s\","
+        r" \"agent\":\"%{User-Agent}i\" }",
     }
     names = "mpm_event authz_core authn_core authn_file authz_user auth_basic reqtimeout".split()
     (folder / "modules.conf").write_text("".join(f"LoadModule {m}_module {modules}/mod_{m}.so\n" for m in names))
@@ -347,11 +349,13 @@ def test_haproxy(folder):
     answer = " http-request return status 200\n"
     conf = folder / "haproxy.cfg"
     conf.write_text(
-        "global\n tune.http.logurilen 8192\n log stdout len 8192 format raw local0\ndefaults\n mode http\n log global\n timeout client 2s\n"
+        "global\n tune.http.logurilen 8192\n log stdout len 8192 format raw local0\ndefaults\n mode http\n"
+        " log global\n timeout client 2s\n"
         " timeout http-request 1s\n option dontlognull\n"
         f"frontend plain\n{answer} bind 127.0.0.1:{ports[0]}\n bind ::1:{ports[0]}\n option httplog\n"
         f"frontend captured\n{answer} bind 127.0.0.1:{ports[1]}\n bind ::1:{ports[1]}\n option httplog\n{captures}"
-        f'frontend own\n{answer} bind 127.0.0.1:{ports[2]}\n bind ::1:{ports[2]}\n log-format "{quoted(string)}"\n{captures}'
+        f"frontend own\n{answer} bind 127.0.0.1:{ports[2]}\n bind ::1:{ports[2]}\n"
+        f' log-format "{quoted(string)}"\n{captures}'
     )
     log = folder / "haproxy.out"
     with running(folder, program, "-db", "-f", f"{conf}", port=ports[0]):
@@ -365,9 +369,9 @@ def test_haproxy(folder):
         mine = [line for line in lines if sign in line]
         lines = [line for line in lines if line not in mine]
         logs[name].write_text("".join(mine), "latin-1")
-    refused = dict.fromkeys(["bytes in the target", "HTTP/0.9", "TLS", "no HTTP"], {"problem": "garbage_request"})
-    refused["bytes in the target"] |= dict.fromkeys(["path", "method"], "") | {"query": None, "user_agent": None}
-    refused["HTTP/0.9"] |= dict.fromkeys(["path", "method"], "")
+    refused = {name: {"problem": "garbage_request"} for name in ("TLS", "no HTTP")}
+    nothing = {"problem": "garbage_request", "path": "", "method": "", "query": None, "user_agent": None}
+    refused |= {"bytes in the target": nothing, "HTTP/0.9": {"problem": "garbage_request", "path": "", "method": ""}}
     plain, captured = detected(logs["plain"], "haproxy"), detected(logs["captured"], "haproxy_host_agent")
     without = ["referrer", "user"]
     check(

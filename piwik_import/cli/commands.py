@@ -53,7 +53,7 @@ def formats(
             click.echo("\n".join(choice.listing(log_format_from)))
         else:
             (made,) = choice.from_configuration(log_format_from, name)
-        click.echo(formatfile.text(made), nl=False)
+            click.echo(formatfile.text(made), nl=False)
         return
     if name is not None:
         click.echo("\n".join(definition.describe(definition.named(name))))

@@ -1,6 +1,11 @@
 """Lines of a log → records.
 
 In the order of reading: `record` says what a record is, `request` takes a request line apart, `fields` turns
-the text of one field into a value, `pattern` and `json_lines` compile a format's definition into a parser,
-`definition` reads definitions from formats/, `detection` finds the definition that fits a log.
+the text of one field into a value, `pattern` (with `shapes`, what a field may hold) and `json_lines` compile a format's
+definition into a parser, `definition` reads definitions from formats/, `detection` finds the one that fits a log.
+
+A user may also describe the lines: `choice` knows the ways. `logformat` tells whose format string one is, a module for
+each server cuts it into pieces (`apache`, `nginx`, `haproxy`, `tomcat`, `goaccess`), `layout` makes a pattern of them,
+with times in the forms of `timeform`. `serverconf` finds such strings in a server's configuration, `regex` compiles a
+regular expression, and `formatfile` writes what was made as a format file.
 """

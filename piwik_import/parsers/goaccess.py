@@ -49,7 +49,7 @@ SPECIFIERS = {
 DATE, TIME = "%d/%b/%Y", "%H:%M:%S"
 """What the formats of date and time are where nobody says."""
 
-TOKEN = re.compile(r"~h\{[^}]*\}|%(.)?")
+TOKEN = re.compile(r" *%~ *|~h\{[^}]*\}|%(.)?")
 
 
 def pieces(string: str, date_format: str | None = None, time_format: str | None = None) -> Iterator[Piece]:
@@ -77,14 +77,14 @@ def pieces(string: str, date_format: str | None = None, time_format: str | None 
 
 def _specifier(string: str, found: re.Match[str], forms: dict[str, str], whole: str) -> Piece:
     at, letter = found.start(), found[1]
+    if "%~" in found[0]:
+        return Piece(at, raw="{ }")
     if found[0].startswith("~h"):
         return Piece(at, field="ip", name="forwarded_for")
     if letter in forms:
         return Piece(at, field="time", form=forms[letter], name="time")
     if letter == "x":
         return Piece(at, field="time", form=whole, name="time")
-    if letter == "~":
-        return Piece(at, raw="{ }")
     if letter == "%":
         return Piece(at, "%")
     if letter is None or letter not in SPECIFIERS:

@@ -15,9 +15,6 @@ from typing import NamedTuple
 
 from piwik_import.errors import UsageError, printable
 
-MOST = 1000
-"""Files that one configuration may include: more are a circle."""
-
 
 class Named(NamedTuple):
     """A log format of a configuration."""
@@ -44,7 +41,8 @@ def pasted(string: str) -> Named | None:
     if re.match(r"\s*log_format\s", string):
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     if found := re.fullmatch(r"\s*(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
-        return next((one for one in _Nginx(Path()).formats(f"log_format nginx {found[0].rstrip(' ;')};")), None)
+        string = f"log_format nginx {found[0].rstrip(' ;')};"
+        return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     return None
 
 
@@ -61,13 +59,31 @@ def _is_apache(text: str) -> bool:
     return sum(line.endswith((";", "{", "}")) for line in code) < len(code) / 4
 
 
-class _Apache:
-    """Reads a configuration of Apache: https://httpd.apache.org/docs/2.4/configuring.html."""
+class _Reader:
+    """What both have in common: files in files, each read once in a circle."""
 
     def __init__(self, path: Path) -> None:
         self._main = path
+        self._reading = [path.resolve()]
+
+    def formats(self, text: str, path: Path | None = None) -> Iterator[Named]:
+        """Yield the formats in `text`, the content of `path`, and in what it includes."""
+        raise NotImplementedError
+
+    def _of_file(self, path: Path) -> Iterator[Named]:
+        """Yield the formats of a file that is included, unless it is the one that includes it, near or far."""
+        if path.is_file() and path.resolve() not in self._reading:
+            self._reading.append(path.resolve())
+            yield from self.formats(_read(path), path)
+            self._reading.pop()
+
+
+class _Apache(_Reader):
+    """Reads a configuration of Apache: https://httpd.apache.org/docs/2.4/configuring.html."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self._root = path.parent
-        self._files = 0
         self._variables: dict[str, str] = {}
 
     def formats(self, text: str, path: Path | None = None) -> Iterator[Named]:
@@ -83,7 +99,7 @@ class _Apache:
                 self._variables[words[0]] = words[1]
             elif directive in ("include", "includeoptional") and words:
                 for included in self._included(words[0]):
-                    yield from self.formats(_read(included), included)
+                    yield from self._of_file(included)
             elif directive == "logformat" and words:
                 yield Named(words[1] if len(words) > 1 else "TransferLog", words[0], where=where)
             elif directive in ("customlog", "globallog") and len(words) > 1 and "%" in words[1]:
@@ -92,10 +108,8 @@ class _Apache:
     def _included(self, pattern: str) -> Iterator[Path]:
         place = Path(pattern) if Path(pattern).is_absolute() else self._root / pattern
         for name in sorted(glob(str(place))):
-            self._files += 1
             found = Path(name)
-            files = sorted(found.rglob("*")) if found.is_dir() else [found]  # Apache takes a folder for all in it
-            yield from (file for file in files if file.is_file() and self._files <= MOST)
+            yield from sorted(found.rglob("*")) if found.is_dir() else [found]  # Apache takes a folder for all in it
 
     def _expanded(self, word: str) -> str:
         return re.sub(r"\$\{(\w+)\}", lambda found: self._variables.get(found[1], found[0]), word)
@@ -123,7 +137,7 @@ class _Apache:
         return words
 
 
-class _Nginx:
+class _Nginx(_Reader):
     """Reads a configuration of nginx: https://nginx.org/en/docs/beginners_guide.html#conf_structure."""
 
     TOKEN = re.compile(
@@ -131,10 +145,6 @@ class _Nginx:
         r"""|(?P<word>(?:\$\{|\\.|[^\s;{}])+)""",
         re.DOTALL,
     )
-
-    def __init__(self, path: Path) -> None:
-        self._main = path
-        self._files = 0
 
     def formats(self, text: str, path: Path | None = None) -> Iterator[Named]:
         if path is None:
@@ -162,14 +172,11 @@ class _Nginx:
             yield Named(name, "".join(parts), escape, where)
         elif words[:1] == ["include"] and len(words) > 1:
             for included in self._included(words[1]):
-                yield from self.formats(_read(included), included)
+                yield from self._of_file(included)
 
     def _included(self, pattern: str) -> Iterator[Path]:
         place = Path(pattern) if Path(pattern).is_absolute() else self._main.parent / pattern
-        for name in sorted(glob(str(place))):
-            self._files += 1
-            if self._files <= MOST and Path(name).is_file():
-                yield Path(name)
+        return map(Path, sorted(glob(str(place))))
 
     @staticmethod
     def _escaped(found: re.Match[str]) -> str:

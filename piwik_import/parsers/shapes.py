@@ -21,7 +21,7 @@ WORD = r"\S++(?:(?<=,) \S++| : \S++)*+"
 """A word, or a list of words as nginx writes of its upstreams: ``10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80``."""
 TO_THE_LAST_COLON = r"(?>\S+(?=:))"
 """An address that a port follows: HAProxy writes ``2001:db8::5:51234``, without brackets."""
-NUMBER_NEXT = r"(?>.*?(?= (?:[\d.]+|-1?)(?: |\r?\Z)))"
+NUMBER_NEXT = r"[^ ]*+(?: (?!(?:[\d.]++|-1?)(?: |\r?\Z))[^ ]*+)*+"
 """A text with spaces in it, before a number."""
 SPACED = {"user_agent", "referrer", "request", "target", "path", "query", "user"}
 """Fields that may hold spaces, even where nothing encloses them."""
