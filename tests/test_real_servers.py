@@ -109,7 +109,12 @@ def free_port() -> int:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the servers' user may write to."""
+    """A folder that the servers' user may write to, on a machine that knows IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as listener:
+            listener.bind(("::1", 0))
+    except OSError:
+        pytest.skip("there is no ::1")
     place = Path(tempfile.mkdtemp(prefix="servers"))
     if os.getuid() == 0:
         os.chown(place, NOBODY, NOBODY)

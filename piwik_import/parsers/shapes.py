@@ -59,7 +59,7 @@ def shape(name: str, form: str, around: Surroundings) -> str:
     before, after, following, _ = around
     if after.startswith('"') and before.endswith('"'):
         return QUOTED
-    if name == "time" and after[:1] not in ("]", '"') and (known := timeform.shape(form)):
+    if name in ("time", "date") and after[:1] not in ("]", '"') and (known := timeform.shape(form)):
         return known
     if name in FIELDS and (known := FIELDS[name].shapes.get(form, FIELDS[name].pattern)):
         return _address(after) if name == "ip" else known
@@ -73,7 +73,9 @@ def shape(name: str, form: str, around: Surroundings) -> str:
         return _up_to(after)
     if after[0] != " ":
         return f"[^{re.escape(after[0])}]*+"
-    return r"\S*+" if before.endswith("=") else WORD  # key=value: there may be none
+    if before.endswith("="):
+        return r"\S*+"  # key=value: there may be none
+    return r"\S++" if name == "*" else WORD
 
 
 def closed(name: str, form: str) -> bool:
