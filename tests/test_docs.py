@@ -85,6 +85,13 @@ def test_the_example_in_the_readme_of_formats_is_a_format(tmp_path):
         }
 
 
+def test_the_regular_expression_in_the_readme_of_formats_is_a_format(tmp_path):
+    (example,) = (block for block in blocks(FORMATS, "toml") if block.startswith("regex"))
+    (tmp_path / "my.toml").write_text(example)
+    record = read(tmp_path / "my.toml").compile()("192.0.2.1 [2026-11-21 09:15:02 +0100] /a?b=c 200 2500")
+    assert (record.path, record.query, record.generation_time, record.time.hour) == ("/a", "b=c", 2, 8)
+
+
 def test_every_module_stands_in_the_table_of_contributing():
     named = set(re.findall(r"`([a-z_]+)`", "\n".join(line for line in TABLE.splitlines() if line.startswith("| `"))))
     found = {path.stem for path in (ROOT / "piwik_import").iterdir() if path.suffix == ".py" or path.is_dir()}

@@ -354,7 +354,7 @@ def test_haproxy(folder):
     answer = " http-request return status 200\n"
     conf = folder / "haproxy.cfg"
     conf.write_text(
-        "global\n tune.http.logurilen 8192\n log stdout len 8192 format raw local0\ndefaults\n mode http\n"
+        "global\n nbthread 1\n tune.http.logurilen 8192\n log stdout len 8192 format raw local0\ndefaults\n mode http\n"
         " log global\n timeout client 2s\n"
         " timeout http-request 1s\n option dontlognull\n"
         f"frontend plain\n{answer} bind 127.0.0.1:{ports[0]}\n bind ::1:{ports[0]}\n option httplog\n"
