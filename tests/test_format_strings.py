@@ -34,6 +34,16 @@ STRINGS = {
         f'192.0.2.1 [{CLF}] "GET / HTTP/1.1" 404',
         {"status": 404},
     ),
+    "apache in quotes": (
+        '"%h %t \\"%r\\" %>s\\t%U"',
+        f'192.0.2.1 [{CLF}] "GET / HTTP/1.1" 404\t/',
+        {"status": 404},
+    ),
+    "haproxy whole directive": (
+        'log-format "%ci [%trl] %{+Q}r"',
+        f'192.0.2.1 [{CLF}] "GET /a HTTP/1.1"',
+        {"path": "/a", "ip": "192.0.2.1"},
+    ),
     "apache virtual host with its port": (
         '%v:%p %h %t "%r"',
         f'example.org:443 192.0.2.1 [{CLF}] "GET / HTTP/1.1"',
@@ -203,6 +213,11 @@ STRINGS = {
         {"status": 200, "length": None},
     ),
     "tomcat combined": ("tomcat:combined", COMBINED_LINE, {"user_agent": 'say "hi"'}),
+    "tomcat as in server.xml": (
+        "%h %t &quot;%r&quot; %s %D",
+        f'192.0.2.1 [{CLF}] "GET / HTTP/1.1" 200 2500',
+        {"status": 200, "generation_time": 2},
+    ),
     "tomcat microseconds": ("tomcat:%t %U%q %D", f"[{CLF}] /a?b 2500", {"generation_time": 2}),
     "tomcat milliseconds": ("tomcat9:%t %U%q %D", f"[{CLF}] /a?b 2500", {"generation_time": 2500}),
     "tomcat by its cookie": (

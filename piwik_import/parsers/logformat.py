@@ -18,7 +18,7 @@ SIGNS = {
     "nginx": r"\$\{?[a-z]",
     "haproxy": r"%(?:\(\w+\))?(?:\{[+-][QXE]|\[|ci|cp|ST|H[MUPQV]|tsc|ft|T[acRw]|\(\w+\))",
     "goaccess": r"%\^(?!FB|\{)|~h\{|%[dx]",
-    "tomcat": r"%\{[^}%]*\}[crs](?![a-z])|%F(?![^{]*\})|%\{[^}%]*(?:yy|MM|dd|HH|mm|ss)[^}%]*\}t",
+    "tomcat": r"%\{[^}%]*\}[crs](?![a-z])|%F(?![^{]*\})|%\{[^}%]*(?:yy|MM|dd|HH|mm|ss)[^}%]*\}t|&quot;",
     "apache": "%",
 }
 """What only the strings of one server hold; the first that is found tells."""
@@ -60,6 +60,8 @@ def read(
     if pasted := serverconf.pasted(string):
         string, name, escape = pasted.string, name or pasted.name, pasted.escape
     kind, string = kind_of(string)
+    if kind.startswith("tomcat"):
+        string = string.replace("&quot;", '"')  # as its server.xml has it
     title, source, escapes = KINDS[kind]
     keys = None
     if kind == "nginx":

@@ -38,6 +38,8 @@ def pasted(string: str) -> Named | None:
     """Return the format of a directive that was copied whole, ``LogFormat "…" name`` or ``log_format name '…';``."""
     if found := re.match(r"\s*(?:LogFormat|TransferLog|CustomLog)\s", string, re.IGNORECASE):
         return next(_Apache(Path()).formats(string), None)
+    if found := re.fullmatch(r'\s*(?:log-format\s+)?"((?:[^"\\]|\\.)*)"\s*', string):  # HAProxy's, or quotes alone
+        return Named("", found[1].replace('\\"', '"'))
     if re.match(r"\s*log_format\s", string):
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     if found := re.fullmatch(r"\s*(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
