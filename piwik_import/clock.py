@@ -111,6 +111,11 @@ def epoch_ms(text: str) -> datetime:
     return _since_1970(float(text) / 1000)
 
 
+def epoch_us(text: str) -> datetime:
+    """Read microseconds since 1970."""
+    return _since_1970(float(text) / 1_000_000)
+
+
 def anything(text: str) -> datetime:
     """Read a time in whatever form it comes: the ones above, else as dateutil understands it.
 
@@ -155,6 +160,7 @@ FORMS: dict[str, Callable[[str], datetime]] = {
     "iso8601": iso8601,
     "epoch": epoch,
     "epoch_ms": epoch_ms,
+    "epoch_us": epoch_us,
     "any": anything,
 }
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from piwik_import.filters import extension, is_static
 from piwik_import.memo import RECENT, Memo
-from piwik_import.parsers.fields import HOST_NAME
+from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.record import BadLine, Record, Request, split_port
 from piwik_import.tracking import Hit
 

@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from piwik_import import source
@@ -40,6 +39,8 @@ class Job:
     """None as long as there are no lines to tell it by."""
     candidates: Sequence[Definition]
     """The formats that it may have."""
+    given: bool = False
+    """Whether the user has named these."""
     first: datetime = LAST
     """The time of its first record."""
     stored: Stored | None = None
@@ -109,12 +110,16 @@ class Job:
         if self.definition is not None or block.cut:
             return
         if lines := detection.lines_of(block.header + block.data + b"\n"):  # a block's last line is whole, too
-            self.definition = detection.recognise(self.source.name, lines, self.candidates)
+            self.definition = self.recognised(lines)
+
+    def recognised(self, lines: Sequence[str]) -> Definition:
+        """Return the format that fits `lines`. Raises UnknownFormat."""
+        return detection.recognise(self.source.name, lines, self.candidates, self.given)
 
 
 def prepare(
     logs: Sequence[str],
-    format_name: str | None,
+    formats: Sequence[Definition],
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
     w3c: W3C | None = None,
@@ -122,19 +127,20 @@ def prepare(
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
-    Where the format is `certain`, the lines are not even looked at.
+    `formats` is what they may be, as far as the user has said so: a single one is taken as given. Where the format is
+    `certain`, the lines are not even looked at.
 
-    Raises SourceError, UnknownFormat, FormatError, UsageError, LockedError, JournalError.
+    Raises SourceError, UnknownFormat, WrongFormat, UsageError, LockedError, JournalError.
     """
-    candidates = [_definition(format_name)] if format_name else [*definition.known().values()]
+    candidates = [*formats] or definition.recognisable()
     if w3c is not None:
         candidates = w3c.adapted(candidates)
-    fixed = certain or (candidates[0] if format_name else None)
+    fixed = certain or (candidates[0] if len(formats) == 1 else None)
     found = source.find(logs)
     if resume is None:
-        todo = [Job(one, fixed, candidates) for one in found]
+        todo = [Job(one, fixed, candidates, bool(formats)) for one in found]
     else:
-        todo = [_resumed(one, fixed, candidates) for one in resume(found)]
+        todo = [_resumed(one, fixed, candidates, bool(formats)) for one in resume(found)]
     for job in todo:
         if not job.nothing_new and not certain:
             _recognise(job)
@@ -144,14 +150,9 @@ def prepare(
     return todo
 
 
-def _definition(name: str) -> Definition:
-    """Return the format of a name, or of a file that ends in ``.toml``."""
-    return definition.read(Path(name)) if name.endswith(".toml") else definition.named(name)
-
-
-def _resumed(resumed: Resumed, fixed: Definition | None, candidates: Sequence[Definition]) -> Job:
+def _resumed(resumed: Resumed, fixed: Definition | None, candidates: Sequence[Definition], given: bool) -> Job:
     stored = resumed.stored
-    job = Job(resumed.source, fixed, candidates, LAST, stored, resumed.nothing_new, resumed.note)
+    job = Job(resumed.source, fixed, candidates, given, LAST, stored, resumed.nothing_new, resumed.note)
     if stored is not None:
         job.offset, lines = stored.place
         job.line = lines + 1
@@ -171,11 +172,11 @@ def _recognise(job: Job) -> None:
     lines = detection.lines_of(head)
     if not lines:
         return
-    known = job.definition or detection.recognise(job.source.name, lines, job.candidates)
+    known = job.definition or job.recognised(lines)
     results = [*known.records(lines)]
     records = [one for one in results if isinstance(one, Record)]
     if not records:
-        raise WrongFormat(job.source.name, known.name, lines[0], len(results))
+        raise WrongFormat(job.source.name, known.name, lines[0], len(results), str(results[0]))
     job.definition = known
     job.first = records[0].time
     job.lacks_host = any(record.host is None for record in records)

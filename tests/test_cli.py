@@ -306,6 +306,79 @@ def test_formats_shows_one_with_its_samples(run_program):
         assert sample["line"] in outcome.stdout
 
 
+STRING = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
+NGINX = """http { log_format main '$remote_addr - $remote_user [$time_local] "$request" '
+    '$status $body_bytes_sent "$http_referer" "$http_user_agent"'; log_format other '$status'; }
+"""
+
+
+def test_a_log_is_read_by_the_string_of_its_server(run_program, make_log):
+    log = make_log()
+    by_itself = json.loads(run_program("--dry-run", "--summary", "json", log).stdout)
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format", STRING, log)
+    read = json.loads(outcome.stdout)
+    assert outcome.code == 0
+    assert read["sources"][0]["format"] == "apache"
+    assert read["lines"] == by_itself["lines"]
+
+
+def test_a_log_is_read_by_the_configuration_of_its_server(run_program, make_log, tmp_path):
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(NGINX)
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-from", conf, make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "combined"
+    assert "log formats to choose among: combined, main\n" in outcome.stderr
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-from", conf, "--format", "main", make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "main"
+    broken = run_program("--dry-run", "--log-format-from", conf, "--format", "other", make_log())
+    assert broken.code == 2
+    assert "nginx.conf:2: other: There is no request in it" in broken.stderr
+    other = tmp_path / "other.log"
+    other.write_text("nothing\nof it\n")
+    refused = run_program("--dry-run", "--log-format-from", conf, other)
+    assert refused.code == 2
+    assert "none of the formats combined, main fits this log" in refused.stderr
+
+
+def test_a_log_is_read_by_a_regular_expression(run_program, make_log):
+    regex = r'(?P<ip>\S+) \S+ \S+ \[(?P<date>.*?)\] "\S+ (?P<path>\S+) \S+" (?P<status>\d+) .* "(?P<user_agent>[^"]*)"$'
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-regex", regex, make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "regex"
+    assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
+
+
+def test_a_string_that_fits_nothing_says_where_it_stops(run_program, make_log):
+    outcome = run_program("--dry-run", "--log-format", "%h %t %U", make_log())
+    assert outcome.code == 2
+    assert "format apache fits none of its first" in outcome.stderr
+    assert "which does not fit: column" in outcome.stderr
+
+
+def test_a_wrong_string_is_pointed_at(run_program, make_log):
+    outcome = run_program("--dry-run", "--log-format", "%h %t %y", make_log())
+    assert outcome.code == 2
+    assert outcome.stderr.endswith("\n    %h %t %y\n          ^\n")
+
+
+def test_formats_makes_a_file_of_a_string_and_a_log(run_program, make_log, tmp_path):
+    made = run_program("formats", "--make", STRING, make_log())
+    assert made.code == 0
+    path = tmp_path / "mine.toml"
+    path.write_text(made.stdout)
+    assert len(definition.read(path).samples) >= 1
+    outcome = run_program("--dry-run", "--summary", "json", "--format", path, make_log())
+    assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
+
+
+def test_formats_lists_and_makes_those_of_a_configuration(run_program, tmp_path):
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(NGINX)
+    listed = run_program("formats", "--log-format-from", conf).stdout.splitlines()
+    assert listed == ["combined", "main", "other  (There is no request in it: neither a request line nor a path)"]
+    made = run_program("formats", "--log-format-from", conf, "main")
+    assert 'pattern = \'{ip} - {user} [{time}] "{request}" {status}' in made.stdout
+
+
 def test_a_format_may_be_named_and_may_be_a_file(run_program, make_log):
     log = make_log(lines=3)
     path = definition.folder() / "combined.toml"

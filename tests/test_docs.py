@@ -58,7 +58,7 @@ def test_readme_shows_what_its_first_command_prints():
 
 
 def test_every_option_that_readme_names_exists():
-    commands = ("check", "replay", "journal", "sandbox", "params")
+    commands = ("check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
@@ -144,8 +144,17 @@ def test_every_example_in_the_readme_of_formats_compiles(tmp_path):
         example = tmp_path / f"my{number}.toml"
         example.write_text(text)
         assert read(example).compile()
+    (columns,) = [text for text in blocks(FORMATS, "toml") if "[columns]" in text]
+    example.write_text(columns)
     (record,) = read(example).records(["2026-11-21\t08:15:02\twww.example.org/a?b=1"])
     assert (record.host, record.path, record.query) == ("www.example.org", "/a", "b=1")
+
+
+def test_the_regular_expression_in_the_readme_of_formats_is_a_format(tmp_path):
+    (example,) = (block for block in blocks(FORMATS, "toml") if block.startswith("regex"))
+    (tmp_path / "my.toml").write_text(example)
+    record = read(tmp_path / "my.toml").compile()("192.0.2.1 [2026-11-21 09:15:02 +0100] /a?b=c 200 2500")
+    assert (record.path, record.query, record.generation_time, record.time.hour) == ("/a", "b=c", 2, 8)
 
 
 def test_every_module_stands_in_the_table_of_contributing():

@@ -19,6 +19,7 @@ from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
 from piwik_import.parsers import definition
 from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.parsers.pattern import Pattern
 from piwik_import.source import Block, Source
 from piwik_import.translate import Batch, Plan, Translator
 
@@ -218,6 +219,22 @@ def test_every_sample_of_every_format_comes_to_the_same_either_way(name):
     assert short == long
 
 
+PATTERNS = [one for one in definition.known().values() if one.pattern]
+SAMPLES = [str(sample["line"]) for one in PATTERNS for sample in one.samples]
+
+
+@pytest.mark.parametrize("known", PATTERNS, ids=[one.name for one in PATTERNS])
+@settings_of_hypothesis(deadline=None)
+@given(line=broken(st.sampled_from(SAMPLES)))
+def test_what_the_quick_expression_finds_the_strict_one_does(known, line):
+    pattern = Pattern(known.pattern or "", [*known.pieces], known.escapes)
+    quick = None if "\\" in line else pattern._quick.match(line)
+    if quick is not None:
+        strict = pattern._strict.match(line)
+        assert strict is not None
+        assert strict.groups() == quick.groups()
+
+
 @pytest.mark.skipif(not LOGS.is_dir(), reason="PIWIK_IMPORT_REAL_LOGS names no folder of real logs")
 @pytest.mark.parametrize("settings", ["usual", "all"])
 @pytest.mark.parametrize(
@@ -310,3 +327,7 @@ def test_what_is_not_known_there_sends_the_lines_the_long_way():
     assert applies(known, FilterSettings(), More(1))
     assert not applies(known, FilterSettings(), More(1, title="x"))
     assert not applies(replace(known, pattern=known.pattern + " {visitor}"), *USUAL)
+    assert not applies(replace(known, pattern=known.pattern + "{(} {generation_time}{)}"), *USUAL)
+    assert not applies(replace(known, pattern=known.pattern.replace("{request}", "{request:absolute_h2}")), *USUAL)
+    assert not applies(replace(known, escapes="hash"), *USUAL)
+    assert not applies(definition.Definition("own", "", "", regex=r"(?P<date>\S+ \S+) (?P<path>\S+)"), *USUAL)

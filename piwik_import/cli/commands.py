@@ -17,10 +17,44 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("name", required=False)
-def formats(name: str | None) -> None:
-    """List the known formats, or show one with its samples."""
-    from piwik_import.parsers import definition
+@group(
+    "Making a format",
+    option(
+        "--make",
+        metavar="STRING",
+        help="Print the format file for a server's format string (see import --log-format), with samples if a log is "
+        "named too.",
+    ),
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    option(
+        "--log-format-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="List the log formats in a configuration of nginx or Apache; make one of them if it is named.",
+    ),
+)
+def formats(
+    name: str | None,
+    make: str | None,
+    date_format: str | None,
+    time_format: str | None,
+    log_format_from: Path | None,
+) -> None:
+    """List the known formats, or show one with its samples; or make one of a server's format string."""
+    from piwik_import.parsers import choice, definition, formatfile
 
+    if make is not None:
+        (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats()
+        click.echo(formatfile.text(made, formatfile.samples(made, _lines(name)) if name else ()), nl=False)
+        return
+    if log_format_from is not None:
+        if name is None:
+            click.echo("\n".join(choice.listing(log_format_from)))
+        else:
+            (made,) = choice.from_configuration(log_format_from, name)
+            click.echo(formatfile.text(made), nl=False)
+        return
     if name is not None:
         click.echo("\n".join(definition.describe(definition.named(name))))
         return
@@ -47,6 +81,14 @@ def params(name: str | None, markdown: bool) -> None:
     if row is None:
         raise UsageError(f"{printable(name)}: is no parameter of the Tracking API; `piwik-import params` lists them.")
     click.echo(reference.describe(row))
+
+
+def _lines(log: str) -> list[str]:
+    """Return the first lines of a log, or of several."""
+    from piwik_import import source
+    from piwik_import.parsers import detection
+
+    return [line for one in source.find([log]) for line in detection.lines_of(one.head())]
 
 
 @click.group(invoke_without_command=True)

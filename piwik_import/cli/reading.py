@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from piwik_import.cli.options import group, option
@@ -40,6 +42,37 @@ w3c = group(
     ),
     option("--w3c-time-taken-millisecs", is_flag=True, help="time-taken is in milliseconds, whatever the format says."),
     option("--w3c-time-taken-secs", is_flag=True, help="time-taken is in seconds, whatever the format says."),
+)
+
+layout = group(
+    "Describing the lines",
+    option(
+        "--log-format",
+        metavar="STRING",
+        help="The string by which the server writes them: Apache's LogFormat, nginx's log_format, HAProxy's "
+        "log-format, Tomcat's pattern or GoAccess's log-format. Whose it is is recognised, or said: 'tomcat:common'.",
+    ),
+    option(
+        "--log-format-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration of nginx or Apache. Of the formats in it the one that fits is taken, or the one that "
+        "--format names.",
+    ),
+    option(
+        "--log-format-regex",
+        metavar="REGEX",
+        help="A regular expression with groups such as (?P<ip>…), (?P<date>…), (?P<path>…). Lines beyond 16 KiB are "
+        "not tried.",
+    ),
+    option(
+        "--log-date-format",
+        metavar="FORMAT",
+        help="How its group date is written, as a pattern of strptime.  "
+        "[default: %d/%b/%Y:%H:%M:%S, with a zone or not]",
+    ),
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
 )
 
 selection = group(

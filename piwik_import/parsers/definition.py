@@ -18,12 +18,22 @@ from piwik_import.mapping import HitTable, read_table
 from piwik_import.parsers import headers, json_lines
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
-from piwik_import.parsers.pattern import Pattern, fields_of, pieces_of
+from piwik_import.parsers.pattern import ESCAPES, Pattern, fields_of, is_usual, pieces_of
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
+from piwik_import.parsers.regex import compile_regex, further_groups_of, groups_of
 
-KEYS = {"title": str, "source": str, "aliases": list, "pattern": str, "json": dict, "hit": dict, "sample": list}
+KEYS: dict[str, type] = {
+    "title": str,
+    "source": str,
+    "aliases": list,
+    "pattern": str,
+    "json": dict,
+    "hit": dict,
+    "sample": list,
+}
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
-KINDS = ("pattern", "json", "columns")
+KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool}
+KINDS = ("pattern", "json", "columns", "regex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,8 @@ class Definition:
     """Names that other importers know it by."""
     pattern: str | None = None
     """The line with ``{field}`` where a field stands: see `pattern`."""
+    escapes: str = ""
+    """How the server writes what would break a line: a name of `pattern.ESCAPES`."""
     json: Mapping[str, str] = field(default_factory=dict)
     """Field → key of an object: see `json_lines`."""
     hit: HitTable = field(default_factory=HitTable)
@@ -46,6 +58,12 @@ class Definition:
     """Which fields its columns give, whatever columns a log has: see `columns`."""
     header: Header = NO_HEADER
     """What the lines say that stand above, in a log with such lines: see `headers`."""
+    regex: str | None = None
+    """A regular expression with named groups: see `regex`."""
+    time: str = ""
+    """How its group ``date`` is written."""
+    recognised: bool = True
+    """Whether it is tried on logs of which nobody has said what they are."""
     samples: tuple[Mapping[str, Any], ...] = ()
     """``line``, with the lines of its header before it if it has one, and the fields that it must become."""
 
@@ -54,16 +72,25 @@ class Definition:
         """Name the fields that its lines give."""
         if self.columns is not None:
             return self.columns.words
-        return tuple(fields_of(self.pattern)) if self.pattern is not None else tuple(self.json)
+        if self.regex is not None:
+            return groups_of(self.regex)
+        return tuple(dict.fromkeys(fields_of(self.pattern))) if self.pattern is not None else tuple(self.json)
+
+    @property
+    def detail(self) -> tuple[int, int]:
+        """Tell how much it says of a line: fields, and named text that is passed over."""
+        return len(self.fields), len(self.pieces)
 
     @property
     def pieces(self) -> tuple[str, ...]:
         """Name the further fields that its lines give to whoever asks for them, where they are known beforehand."""
+        if self.regex is not None:
+            return further_groups_of(self.regex)
         return tuple(pieces_of(self.pattern)) if self.pattern is not None else ()
 
     def may_have(self, name: str) -> bool:
         """Tell whether its lines may have a further field of that name: an object may have any key."""
-        return self.pattern is None or name in self.pieces
+        return (self.pattern is None and self.regex is None) or name in self.pieces
 
     def compile(self, wanted: Sequence[str] = ()) -> Parser:
         """Return the parser of its lines under its header; `wanted` names further fields that go into ``extra``.
@@ -73,15 +100,22 @@ class Definition:
         try:
             if self.columns is not None:
                 return compile_columns(self.columns, self.header, wanted)
+            if self.regex is not None:
+                return compile_regex(self.regex, self.time, wanted)
             if self.pattern is not None:
-                return Pattern(self.pattern, wanted).parse
+                return Pattern(self.pattern, wanted, self.escapes).parse
             return json_lines.compile_json(self.json, wanted)
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether most of its lines can be read in two steps, as `texts` does it."""
+        return is_usual(self.pattern) if self.pattern is not None else json_lines.is_usual(self.json)
+
     def texts(self) -> Texts:
-        """Return the parser of most of its lines in two steps; it must compile."""
+        """Return the parser of most of its lines in two steps; it must compile, and be a usual one."""
         return Pattern(self.pattern).texts() if self.pattern is not None else json_lines.texts(self.json)
 
     def sections(self, header: Header, lines: Sequence[str]) -> Iterator[Section]:
@@ -127,6 +161,11 @@ def known() -> Mapping[str, Definition]:
     return {path.stem: read(path) for path in sorted(folder().glob("*.toml"))}
 
 
+def recognisable() -> list[Definition]:
+    """Return the formats that are tried on a log of which nobody has said what it is."""
+    return [one for one in known().values() if one.recognised]
+
+
 def named(name: str) -> Definition:
     """Return the format called `name`, be it by an alias. Raises FormatError."""
     for definition in known().values():
@@ -152,7 +191,9 @@ def read(path: Path) -> Definition:
     if not all(isinstance(sample, dict) and isinstance(sample.get("line"), str) for sample in table.get("sample", [])):
         raise FormatError(path.name, "a `sample` has no line")
     if len(table.keys() & KINDS) != 1:
-        raise FormatError(path.name, "it needs one of `pattern`, `json` and `columns`")
+        raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
+    if table.get("escapes", "") not in ESCAPES:
+        raise FormatError(path.name, f"unknown `escapes`; known are {', '.join(filter(None, ESCAPES))}")
     try:
         hit = read_table(table.get("hit", {}))
     except ValueError as error:
@@ -163,9 +204,13 @@ def read(path: Path) -> Definition:
         source=table.get("source", ""),
         aliases=tuple(table.get("aliases", ())),
         pattern=table.get("pattern"),
+        escapes=table.get("escapes", ""),
         json=table.get("json", {}),
         hit=hit,
         columns=columns,
+        regex=table.get("regex"),
+        time=table.get("time", ""),
+        recognised=table.get("recognised", True),
         samples=tuple(table.get("sample", ())),
     )
 
@@ -191,8 +236,11 @@ def describe(definition: Definition) -> Iterator[str]:
     if definition.aliases:
         yield f"  also called {', '.join(definition.aliases)}"
     yield ""
-    if definition.pattern is not None:
-        yield f"  {definition.pattern.strip()}"
+    if not definition.recognised:
+        yield "  taken by its name alone: its lines look like those of another format"
+        yield ""
+    for text in filter(None, (definition.pattern, definition.regex)):
+        yield f"  {text.strip()}"
     columns = definition.columns.fields_of if definition.columns is not None else {}
     rows = definition.json or {name: ", ".join(fields) for name, fields in columns.items()}
     width = max(map(len, rows), default=0)

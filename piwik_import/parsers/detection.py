@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from piwik_import.errors import UnknownFormat
+from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.fields import HOST_NAME
 from piwik_import.parsers.headers import Header, is_header
 from piwik_import.parsers.record import BadLine
 
@@ -29,40 +30,46 @@ def lines_of(head: bytes) -> list[str]:
     return found[: counted[-1] + 1] if counted else []
 
 
-def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition]) -> Definition:
+def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition], given: bool = False) -> Definition:
     """Return the format that fits most of `lines`, the most telling one if several do.
 
-    Raises UnknownFormat, which shows the first line.
+    Raises UnknownFormat, which shows the first line, and lists the formats if it was the user who gave them.
     """
     header = Header()
     for line in lines:
         header = header.after(line) if is_header(line) else header
-    candidates = [(_fit(lines, one, header), *_telling(one, header), one) for one in definitions]
-    (fit, _), _, _, best = max(candidates, key=lambda candidate: (candidate[0][1], *candidate[1:3]))
+    candidates = [(_fit(lines, one, header), _telling(one, header), one) for one in definitions]
+    (fit, _), _, best = max(candidates, key=lambda candidate: (candidate[0][1], candidate[1]))
     if fit < max(1, sum(not is_header(line) for line in lines) * ENOUGH):
-        raise UnknownFormat(name, lines[0] if lines else "", len(candidates))
+        names = [one.name for _, _, one in candidates] if given else []
+        raise UnknownFormat(name, lines[0] if lines else "", len(candidates), names)
     return best
 
 
-def _telling(definition: Definition, header: Header) -> tuple[bool, int]:
-    """Tell whether a format is made for a certain kind of header, and how many fields its lines have."""
+def _telling(definition: Definition, header: Header) -> tuple[bool, int, int]:
+    """Tell whether a format is made for a certain kind of header, and how much it says of a line."""
     if definition.columns is None:
-        return False, len(definition.fields)
-    return bool(definition.columns.known_by), len(definition.columns.words_under(header))
+        return False, *definition.detail
+    return bool(definition.columns.known_by), len(definition.columns.words_under(header)), 0
 
 
 def _fit(lines: Sequence[str], definition: Definition, header: Header) -> tuple[int, int]:
-    """Count the lines that parse, and their points: a line whose client is an address is worth two.
+    """Count the lines that parse, and their points: two for a line, two more if its client is an address.
 
     A pattern takes almost any word for a client's host name, so ``www.example.org 192.0.2.1 - -`` would pass as
-    a line without a virtual host. A header that names columns as another maker does is not this format's.
+    a line without a virtual host. And almost any word would pass as a virtual host, so one that looks like none takes
+    a point away, as none does where the format has one: what looks like its place is then something else's.
+    A header that names columns as another maker does is not this format's.
     """
     if definition.columns is not None and not definition.columns.claims(header):
         return 0, 0
+    with_host = "host" in definition.fields
     fit = points = 0
     for record in definition.records(lines):
         if isinstance(record, BadLine):
             continue
         fit += 1
-        points += 1 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 2
+        points += 2 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 4
+        if with_host:
+            points += 1 if re.search(r"[.:\]]|^localhost$", record.host or "") else -1
     return fit, points

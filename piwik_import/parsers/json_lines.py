@@ -10,7 +10,8 @@ from typing import Any
 
 from piwik_import.parsers import request
 from piwik_import.parsers.extra import extra_of_object
-from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers, two_parts
+from piwik_import.parsers.fields import ABSENT, FIELDS, converter, has_usual_forms, readers, two_parts
+from piwik_import.parsers.quantities import USUAL_LENGTH
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 
 fast_loads: Callable[[str], Any]
@@ -51,6 +52,11 @@ def compile_json(keys: Mapping[str, str], wanted: Sequence[str] = ()) -> Parser:
         return Record._make(found)
 
     return parse
+
+
+def is_usual(keys: Mapping[str, str]) -> bool:
+    """Tell whether `texts` gives of most objects what the parser does."""
+    return has_usual_forms((name, key.partition(":")[2]) for name, key in keys.items())
 
 
 def texts(keys: Mapping[str, str]) -> Texts:
