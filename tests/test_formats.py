@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pickle
 import re
+import time
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import pytest
 
 from piwik_import.errors import FormatError
-from piwik_import.parsers import definition
+from piwik_import.parsers import definition, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.fields import FIELDS
+from piwik_import.parsers.record import BadLine
 
 KNOWN = definition.known()
 FORMATS = [pytest.param(one, id=one.name) for one in KNOWN.values()]
@@ -60,13 +63,41 @@ def test_every_file_says_what_it_is_and_proves_it(log_format):
 def test_every_field_of_a_format_has_a_value_in_some_sample(log_format):
     parse = log_format.compile()
     records = [parse(*lines_of(sample["line"].encode())) for sample in log_format.samples]
-    fields = {"path" if name == "target" else name for name in log_format.fields}
+    fields = {"path" if name == "target" else name for name in log_format.fields} - {"scheme", "forwarded"}
     assert fields == {name for name in fields if any(getattr(record, name) is not None for record in records)}
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
 def test_a_definition_crosses_to_another_process(log_format):
     assert pickle.loads(pickle.dumps(log_format)) == log_format
+
+
+AWKWARD = ['"', " ", "\\", "a", "[", '\\"', '"a" ', "|", "1", "{"]
+
+
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_no_line_takes_long_however_long_and_odd_it_is(log_format):
+    parse = log_format.compile()
+    (line,) = lines_of(log_format.samples[0]["line"].encode())
+    for place in (len(line) // 3, len(line) * 2 // 3):
+        for odd in AWKWARD:
+            text = line[:place] + odd * ((1 << 20) // len(odd)) + line[place:]
+            began = time.process_time()
+            with suppress(BadLine):
+                parse(text)
+            assert (
+                time.process_time() - began < 0.3
+            )  # 50 ms on a quiet machine; what is worse than linear takes minutes
+
+
+def test_a_log_is_recognised_in_the_blink_of_an_eye():
+    for name in ("combined", "caddy", "s3"):
+        line = "".join(lines_of(KNOWN[name].samples[0]["line"].encode()))
+        for lines in ([line] * 200, [f"web-1  | {line}"] * 200):
+            re.purge()
+            began = time.process_time()
+            recognise("log", lines, KNOWN.values(), [None, *wrappers.known().values()])
+            assert time.process_time() - began < 0.5  # 0.1 s on a quiet machine
 
 
 def test_no_two_formats_share_a_name():
@@ -106,10 +137,17 @@ def test_an_unknown_name_says_how_to_list_the_known_ones():
         pytest.param("pattern = '{time:clock} {path}'", "unknown form 'clock'", id="unknown form of time"),
         pytest.param("pattern = '{time:%Y %Q} {path}'", "'Q' is a bad directive", id="bad strptime pattern"),
         pytest.param("pattern = '{time} {generation_time:h} {path}'", "unknown form 'h'", id="unknown unit"),
-        pytest.param("pattern = '{time} {path} {ip:v4}'", "unknown form 'v4'", id="form of what has none"),
+        pytest.param("pattern = '{time} {path} {ip:v4}'", "'v4' is no network", id="form of what has none"),
         pytest.param("[json]\ntime = 'date'", "it needs time and one of request, target, path", id="json: no request"),
         pytest.param("[json]\npath = 'date'", "it needs time and one of request, target, path", id="json: no time"),
         pytest.param(JSON + "\nagent = 'ua'", "no such field: agent", id="json: unknown field"),
+        pytest.param(JSON + "\nip = []", "`json` holds what is no name of a key", id="json: no path at all"),
+        pytest.param(JSON + "\nip = ['a', 1]", "`json` holds what is no name of a key", id="json: a number for a path"),
+        pytest.param(JSON + "\nip = 'a..b'", "'a..b' is no path: it goes wrong at column 3", id="json: no path"),
+        pytest.param("only = {a = 1}\n" + JSON, "`only` asks of a what is neither", id="only a number"),
+        pytest.param("only = 'a'\n" + JSON, "`only` is no dict", id="only is a text"),
+        pytest.param("only = {a = 'b'}\n" + PATTERN, "no piece of the pattern is called", id="only names no piece"),
+        pytest.param("pattern = '{time:iso8601@Mars} {path}'", "there is no time zone 'Mars'", id="no such zone"),
         pytest.param(JSON + "\nlength = 'size:kB'", "unknown form 'kB'", id="json: unknown form"),
     ],
 )

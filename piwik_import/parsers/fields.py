@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
-from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from piwik_import import clock
 from piwik_import.errors import printable
 from piwik_import.memo import RECENT, Memo
-from piwik_import.parsers import request
+from piwik_import.parsers import client_address, request
 from piwik_import.parsers.record import BadLine, split_port
 
 Convert = Callable[[str], Any]
@@ -31,68 +30,6 @@ class Field(NamedTuple):
     """The form where the format names none."""
     pattern: str | None = None
     """What the text looks like where the surroundings do not tell, as a regular expression without groups."""
-
-
-def address(text: str) -> str | None:
-    """Return the client's bare address: no port, brackets or zone, and IPv6 in its short form.
-
-    Of a list as X-Forwarded-For has it, take the right-most address that is not of an inner network: those to
-    the left of it are the client's own word, and may be anything. If there are only inner ones, take the left-most.
-    A host name is returned in lower case; None stands for a client that the server could not or would not name.
-    """
-    if "," not in text:
-        return _bare(text)
-    inner = None
-    for part in reversed(text.split(",")[-HOPS:]):
-        try:
-            found = _bare(part)
-        except ValueError:
-            continue
-        if found is not None and not _is_inner(found):
-            return found
-        inner = found or inner
-    return inner
-
-
-HOPS = 50
-"""Addresses of a list that are looked at, from the right: no request goes through more proxies."""
-
-
-def _bare(text: str) -> str | None:
-    """Return one address as `address` does. Raises ValueError for what is neither an address nor a host name."""
-    text = text.strip(' "')
-    try:
-        return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # 0.5 us, where ipaddress takes 4
-    except (OSError, ValueError):
-        pass
-    if text.lower() in NOT_A_CLIENT:
-        return None
-    bracketed = re.fullmatch(r"\[([^]]*)\](?::\d+)?", text)
-    plain = bracketed[1] if bracketed else re.sub(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1", text)
-    try:
-        found = ip_address(plain.partition("%")[0])
-    except ValueError:
-        if HOST_NAME.fullmatch(text):
-            return text.lower()
-        raise ValueError(f"'{printable(text, 60)}' is no address") from None
-    return str(getattr(found, "ipv4_mapped", None) or found)
-
-
-def _is_inner(text: str) -> bool:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return True  # a host name is taken only if there is no address
-    return any(found in network for network in INNER)
-
-
-INNER = tuple(
-    map(ip_network, ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"])
-)
-INNER += tuple(map(ip_network, ["::1/128", "fc00::/7", "fe80::/10"]))
-
-HOST_NAME = re.compile(r"(?=[^:]*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_-]*\.)*+[A-Za-z0-9_-]*+")
-NOT_A_CLIENT = {"", "-", "unknown", "unix", "unix:", "_hidden"}
 
 
 def host(text: str) -> str | None:
@@ -115,9 +52,11 @@ def _number(text: str) -> int:
 def _milliseconds(unit: str) -> Convert:
     factor = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}[unit]
 
-    def convert(text: str) -> int:
+    def convert(text: str) -> int | None:
+        if text == "-1":  # of what never came to that, as HAProxy and the load balancers of Amazon write it
+            return None
         try:
-            milliseconds = float(text) * factor
+            milliseconds = float(text.removesuffix(unit)) * factor
         except ValueError:
             milliseconds = -1
         if not 0 <= milliseconds < 1 << 31:
@@ -143,27 +82,58 @@ def _user(text: str) -> str | None:
     return None if text == '""' else text  # Apache's word for an empty name
 
 
+def _request(form: str) -> Convert:
+    return {"": request.from_line, "absolute": request.from_line}[form]  # what `urls` does with it comes later
+
+
+def _target(form: str) -> Convert:
+    return {"": str, "absolute": str}[form]
+
+
+def _text(form: str) -> Convert:
+    """Return the reader of a text, of one with percent-escapes, or of one with plus signs for spaces."""
+    readers: dict[str, Convert] = {"": str, "percent": _unquoted, "plus": _with_spaces}
+    return readers[form]
+
+
+def _with_spaces(text: str) -> str:
+    return text.replace("+", " ")
+
+
+def _unquoted(text: str) -> str:
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def _scheme(text: str) -> str | None:
+    name = text.lower()
+    return name if name in ("http", "https") else None
+
+
 def _always(convert: Convert) -> Callable[[str], Convert]:
     return {"": convert}.__getitem__
 
 
 FIELDS: dict[str, Field] = {
     "ip": Field(
-        "address of the client, or an X-Forwarded-For list", _always(address), pattern=r"[^\s,]++(?:, ?+[^\s,]++)*+"
+        "address of the client, or an X-Forwarded-For list",
+        client_address.reader,
+        pattern=r"[^\s,|]++(?:, ?+[^\s,|]++)*+",
     ),
     "time": Field("when the line was written", _time, "clf"),
-    "request": Field("the request line: method, target and protocol", _always(request.from_line)),
+    "request": Field("the request line: method, target and protocol", _request),
     "method": Field("the method alone", _always(str)),
-    "target": Field("path and query as requested", _always(str)),
+    "target": Field("path and query as requested", _target),
     "path": Field("the path alone", _always(str)),
     "query": Field("the query alone, without the question mark", _always(lambda text: text.removeprefix("?"))),
     "status": Field("status code", _always(_number), pattern=r"\d{1,3}|-"),
     "length": Field("bytes of the answer", _always(_number), pattern=r"\d++|-"),
-    "referrer": Field("the page that led here", _always(str)),
-    "user_agent": Field("the client's program", _always(str)),
+    "referrer": Field("the page that led here", _text),
+    "user_agent": Field("the client's program", _text),
     "host": Field("host of the site, with its port or not", _always(host)),
+    "scheme": Field("http or https (JSON alone)", _always(_scheme)),
+    "forwarded": Field("list of addresses beside `ip`, for --trusted-proxy (JSON alone)", _always(str)),
     "user": Field("the user who was logged in", _always(_user)),
-    "generation_time": Field("how long the server took", _milliseconds, "ms", r"[\d.]++|-"),
+    "generation_time": Field("how long the server took", _milliseconds, "ms", r"-?[\d.]++|-"),
 }
 
 

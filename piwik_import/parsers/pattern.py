@@ -21,7 +21,7 @@ from typing import Any
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.fields import FIELDS, converter
-from piwik_import.parsers.record import BadLine, Record, Request
+from piwik_import.parsers.record import BadLine, Record, Request, Stranger
 
 TOKEN = re.compile(r"\{([^{}]*)\}")
 QUOTED = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
@@ -29,6 +29,7 @@ WORDS = r"\S++(?: (?!\[)\S*+)*+"
 """Words up to `` [``: a user's name may hold spaces."""
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
+REQUESTS = ("request", "target", "path")
 REQUEST_PARTS = ("method", "target", "path", "query")
 
 
@@ -59,12 +60,14 @@ class Pattern:
                 continue
             before, after = pieces[at - 1], pieces[at + 1]
             following = pieces[at + 2].partition(":")[0] if at + 2 < len(pieces) else ""
+            if following == "..." and not after:
+                after = " "
             for steps, text in (
-                (strict, _text(name, before, after)),
+                (strict, text_of(name, before, after)),
                 (lenient, _lenient(name, before, after, following)),
             ):
-                steps.append((name, text if name == "*" else f"({text})"))
-            if name != "*":
+                steps.append((name, text if name.startswith("*") else f"({text})"))
+            if not name.startswith("*"):
                 self.names.append(name)
                 self._forms.append(form)
         self._steps = [step for step in strict if step[1]]
@@ -109,10 +112,14 @@ class Pattern:
         found = self._beginning.match(line)
         right = int(found.lastgroup[1:]) if found and found.lastgroup else 0  # so many steps
         end = found.end() if found else 0
-        expected = [*(name for name, _ in self._steps), "the end of the line"][right]
+        names = [name for name, _ in self._steps]
+        # The first of these that is not the first of all: what stands at the beginning may be any word.
+        begun = min(names.index(name) for name in ("time", *REQUESTS) if name in names[1:])
+        kind = BadLine if right > begun + 1 else Stranger
+        expected = [*names, "the end of the line"][right]
         if end == len(line):
-            raise BadLine(f"the line ends where {expected} should follow")
-        raise BadLine(f"column {end + 1}: expected {expected}")
+            raise kind(f"the line ends where {expected} should follow")
+        raise kind(f"column {end + 1}: expected {expected}")
 
     @cached_property
     def _beginning(self) -> re.Pattern[str]:
@@ -126,7 +133,7 @@ class Pattern:
         return re.compile(text, re.DOTALL)
 
 
-def _text(name: str, before: str, after: str) -> str:
+def text_of(name: str, before: str, after: str) -> str:
     """Return what the field `name` may hold between the literals `before` and `after`."""
     if after.startswith('"') and before.endswith('"'):
         return QUOTED
@@ -142,9 +149,9 @@ def _text(name: str, before: str, after: str) -> str:
 
 
 def _lenient(name: str, before: str, after: str, following: str) -> str:
-    """As `_text`, but a quoted field ends at the first quote that is followed as the pattern says."""
+    """As `text_of`, but a quoted field ends at the first quote that is followed as the pattern says."""
     if not (after.startswith('"') and before.endswith('"')):
-        return _text(name, before, after)
+        return text_of(name, before, after)
     if len(after) == 1:  # the last field, or the last before the ones that nobody reads
         return r'(?>.*?(?="(?: ["\d\[-]|\r?\Z)))'
     shape = FIELDS[following].pattern if following in FIELDS else None
@@ -162,6 +169,8 @@ def _request_memo(forms: dict[str, str]) -> Memo[Any, Any]:
 
 
 ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+LONGEST = 1 << 16
+"""Characters of a field whose escapes are undone: half a million of them would take half a second."""
 CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
 
 
@@ -171,7 +180,7 @@ def plain(text: str) -> str:
     Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them and never a
     backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8 become lone surrogates.
     """
-    if "\\" in text:
+    if "\\" in text and len(text) <= LONGEST:
         text = ESCAPE.sub(lambda e: chr(int(e[1], 16)) if e[1] else CONTROL.get(e[2], e[2]), text)
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
 
@@ -179,5 +188,5 @@ def plain(text: str) -> str:
 def fields_of(template: str) -> Iterator[str]:
     """Name the fields of a pattern in their order."""
     for piece in TOKEN.findall(template):
-        if piece not in ("*", "..."):
+        if piece != "..." and not piece.startswith("*"):
             yield piece.partition(":")[0]
