@@ -25,6 +25,7 @@ from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
 from piwik_import.parsers.definition import Definition
 from piwik_import.policy import Policy
+from piwik_import.reading import Reading
 from piwik_import.report import Report, SourceReport
 from piwik_import.source import Block
 from piwik_import.translate import Batch, Plan, Translator, without_format
@@ -48,6 +49,7 @@ class Settings:
     logs: Sequence[str]
     format: str | None = None
     order: str = "time"
+    reading: Reading = field(default_factory=Reading)
     connection: Connection | None = None
     """None if nothing is sent."""
     policy: Policy = field(default_factory=Policy)
@@ -83,7 +85,7 @@ def run(settings: Settings, report: Report, output: IO[str] | None = None, show:
         with asked.breaks():  # a pipe may be silent for ever, and so may another import of the same log
             journal = None if settings.journal is None else stack.enter_context(_journal(settings.journal))
             resume = None if journal is None else _resumer(settings, journal, report)
-            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume)
+            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume, settings.reading)
         for job in todo:
             report.sources.append(SourceReport(job.source.name, job.format, job.source.size, resumed_at=job.offset))
         if all(job.nothing_new for job in todo):
@@ -254,7 +256,7 @@ class _Run:
 
     def _blocks_of(self, job: Job) -> Iterator[Block]:
         """Yield the blocks of a source. Reading may wait for ever (a pipe), so it is what Ctrl-C breaks off."""
-        blocks, begun = job.source.blocks(job.offset, job.line), False
+        blocks, begun = job.blocks(), False
         while not self._asked.asked:
             try:
                 with self._asked.breaks():
@@ -298,9 +300,9 @@ class _Run:
     def _plan(self, number: int, job: Job, known: Definition) -> Plan:
         """Decide what becomes of the lines of a source, now that there are some."""
         settings = self._settings
-        self._report.sources[number].format = known.name
+        self._report.sources[number].format = known.label
         if job.stored is not None:
-            job.stored.format = known.name
+            job.stored.format = known.label
         if job.note is not None:
             self._report.note(job.note)
         return Plan(

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from zlib import crc32
 
+from piwik_import import framing
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.record import BadLine, Record
+from piwik_import.parsers.record import BadLine, OtherLine, Record
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode
 
@@ -68,6 +69,8 @@ class Batch:
     bad: list[BadEntry] = field(default_factory=list)
     filtered: Counter[str] = field(default_factory=Counter)
     hits: list[Hit] = field(default_factory=list)
+    nameless: int = 0
+    """Hits whose client is known by a host name alone."""
     already: int = 0
     """Hits left out because an earlier run has had them acknowledged."""
 
@@ -95,6 +98,7 @@ class Translator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._parse = plan.definition.compile()
+        self._spread, self._records = framing.of(plan.definition)
         self._left_out = Filters(plan.filters)
         self._make_hit = HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(lambda key: crc32(key.encode("utf-8", "surrogateescape")) % SLOTS)
@@ -103,6 +107,13 @@ class Translator:
         """Translate one block: the path of every line, in the order of the modules."""
         if block.cut:
             return without_format(block)
+        before = self._make_hit.nameless
+        batch = self._translate_records(block) if self._spread(block) else self._translate_lines(block)
+        batch.nameless = self._make_hit.nameless - before
+        return batch
+
+    def _translate_lines(self, block: Block) -> Batch:
+        """Translate a block of which each line is a record."""
         batch = Batch(block.end, block.lines)
         text, stop, end = block.data.decode("latin-1"), block.end, block.offset
         lines = text.split("\n")
@@ -125,15 +136,43 @@ class Translator:
                     new_entry((encode(hit), slots[visitor_key(hit)], source, number, end if end < stop else stop))
                 )
             except (BadLine, InvalidHit) as error:
-                if line.strip("\0\r \t"):
-                    batch.bad.append(BadEntry(number, line, str(error)))
-                else:
-                    filtered["blank"] += 1
+                _count(batch, number, line, error)
                 continue
             if hits is not None:
                 hits.append(hit)
         return batch
 
+    def _translate_records(self, block: Block) -> Batch:
+        """Translate a block whose records are not each on a line of their own; they are what is counted."""
+        batch = Batch(block.end, 0)
+        for record_text, number, end in self._records(block):
+            batch.lines += 1
+            try:
+                record = self._parse(record_text)
+                left_out_for = self._left_out(record)
+                if left_out_for is not None:
+                    batch.filtered[left_out_for] += 1
+                    continue
+                hit = self._make_hit(record)
+                slot = self._slots[visitor_key(hit)]
+                batch.entries.append(Entry(encode(hit), slot, self._plan.source, number, end))
+            except (BadLine, InvalidHit) as error:
+                _count(batch, number, record_text, error)
+                continue
+            if self._plan.keep_hits:
+                batch.hits.append(hit)
+        return batch
+
     def _parse_after_nuls(self, line: str) -> Record:
         """As the parser, for a log that was truncated while its writer kept its place: NULs stand before a line."""
         return self._parse(line.lstrip("\0"))
+
+
+def _count(batch: Batch, number: int, text: str, error: ValueError) -> None:
+    """Count a record that became no hit for what it is."""
+    if not text.strip("\0\r\n \t"):
+        batch.filtered["blank"] += 1
+    elif isinstance(error, OtherLine):
+        batch.filtered["other"] += 1
+    else:
+        batch.bad.append(BadEntry(number, text, str(error)))

@@ -12,8 +12,9 @@ import pytest
 from piwik_import.errors import UnknownFormat
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import definition
+from piwik_import.parsers import definition, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.reading import Reading
 from piwik_import.source import Source
 from piwik_import.tracking import decode
 from piwik_import.translate import Batch, Plan, Translator
@@ -34,15 +35,16 @@ ELASTIC = "combined_elastic_10k.log"
 
 
 def recognised(source: Source) -> definition.Definition:
-    return recognise(source.name, lines_of(source.head()), definition.known().values())
+    around = [None, *wrappers.known().values()]
+    return recognise(source.name, lines_of(source.head()), definition.known().values(), around)
 
 
 def imported(name: str, filters: FilterSettings = ALL) -> tuple[str, list[Batch]]:
     """Translate a log as an import would; return its format and the batches."""
     source = Source(str(LOGS / name))
     found = recognised(source)
-    translate = Translator(Plan(0, found, filters, HitSettings(1, "http://example.org")))
-    return found.name, [translate(block) for block in source.blocks(size=100_000)]
+    translate = Translator(Plan(0, found, filters, HitSettings(1, "http://example.org"), keep_hits=True))
+    return found.label, [translate(block) for block in source.blocks(size=100_000)]
 
 
 def sums(batches: list[Batch]) -> tuple[int, int, Counter[str], list[int]]:
@@ -112,20 +114,64 @@ def test_every_line_of_a_real_log_is_a_hit_or_what_it_looks_like_to_the_eye(name
     assert sums(batches) == expected
 
 
+OTHERS = {
+    "aws_elb_opensearch_raw.log": ("alb", 63, 63, {}),
+    "crowdsec_aws-alb-logs.log": ("alb", 14, 14, {}),
+    "azure_appgw_access_plaso.json": ("azure_appgw_v2", 2, 2, {}),
+    "caddy_lnav_1.ndjson": ("caddy", 4, 4, {}),
+    # 11 is of a reverse proxy's own log.
+    "crowdsec_caddy-logs.log": ("caddy", 12, 10, {"other": 1, "blank": 1}),
+    "crowdsec_cri-logs.log": ("combined in cri", 3, 3, {}),
+    "crowdsec_docker-logs.log": ("combined in docker_json", 3, 3, {}),
+    # 4, 5, 9 and 10 are text, the others JSON.
+    "crowdsec_envoy-logs.log": ("envoy_json and envoy in cri", 10, 10, {}),
+    "crowdsec_fastly-logs.log": ("fastly in syslog_iso", 4, 4, {}),
+    # 6 is of a plug-in.
+    "crowdsec_traefik_json.log": ("traefik_json", 7, 6, {"other": 1}),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), OTHERS.items(), ids=OTHERS)
+def test_every_line_of_a_real_log_of_clouds_and_containers_is_what_it_looks_like_to_the_eye(name, expected):
+    label, batches = imported(name)
+    lines, hits, filtered, bad = sums(batches)
+    assert (label, lines, hits, dict(filtered), bad) == (*expected, [])
+
+
+def test_the_fields_of_real_lines_are_right():
+    envoy, caddy, alb = (
+        [hit for batch in imported(name)[1] for hit in batch.hits]
+        for name in ("crowdsec_envoy-logs.log", "caddy_lnav_1.ndjson", "crowdsec_aws-alb-logs.log")
+    )
+    assert [hit["cip"] for hit in envoy[6:]] == ["192.168.1.100", "fd00:1234:5678::5a24"] * 2
+    assert caddy[0]["cip"] == "10.10.10.117"
+    assert caddy[0]["url"].startswith("http://mirrors.tnonline.net:400/gentoo/")
+    assert caddy[0]["gt_ms"] == 18
+    assert alb[1]["url"] == "https://www.example.com/robots.txt"
+    assert alb[2]["url"] == "https://10.0.2.105:773/index.html"
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "crowdsec_syslog-logs.log",
         "w3c_firewall_pf040903.log",
-        "crowdsec_cri-logs.log",  # a combined log behind a time, a stream and a flag
-        "syslog_with_access_lnav.log",
-        "aws_elb_opensearch_raw.log",
+        "syslog_with_access_lnav.log",  # its lines have no time of their own, so no known format fits
         "haproxy_lnav.log",
         "iis_native_ex010320.log",
-        "caddy_lnav_1.ndjson",
-        "crowdsec_traefik_json.log",
     ],
 )
 def test_a_real_log_of_a_format_that_is_not_known_is_refused(name):
     with pytest.raises(UnknownFormat, match=name):
         recognised(Source(str(LOGS / name)))
+
+
+def test_lines_within_syslog_that_have_no_time_get_the_one_that_syslog_wrote(tmp_path):
+    path = tmp_path / "tomcat.toml"
+    path.write_text("pattern = '{ip} {*} {*} \"{request}\" {status} {length} {generation_time:s}'")
+    timeless = definition.read(path).within(wrappers.named("syslog_3164")).read_as(Reading(), "2014-03-25T00:00:00Z")
+    source = Source(str(LOGS / "syslog_with_access_lnav.log"))
+    translate = Translator(Plan(0, timeless, ALL, HitSettings(1, "http://example.org"), keep_hits=True))
+    (batch,) = [translate(block) for block in source.blocks()]
+    assert [hit["cdt"] for hit in batch.hits] == ["2014-03-24 14:02:50"] * 2
+    assert (batch.filtered, batch.bad) == ({"other": 3}, [])

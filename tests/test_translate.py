@@ -169,6 +169,7 @@ def test_one_block_or_many_give_the_same(log, data):
             parts.entries + part.entries,
             parts.bad + part.bad,
             parts.filtered + part.filtered,
+            nameless=parts.nameless + part.nameless,
         )
     assert parts == Translator(PLAN)(block(b"".join(raw), 1000))
 
