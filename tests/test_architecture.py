@@ -24,10 +24,12 @@ MAY_IMPORT = {
     "clock": "memo errors",
     "stream": "errors",
     "source": "errors stream",
-    "parsers": "errors memo clock",
+    "reading": "",
+    "parsers": "errors memo clock reading",
     "filters": "memo parsers",
     "hits": "memo tracking parsers filters",
-    "translate": "memo tracking source parsers filters hits",
+    "framing": "source parsers",
+    "translate": "memo tracking source parsers filters hits framing",
     "lanes": "translate",
     "address": "errors",
     "connection": "",
@@ -40,14 +42,15 @@ MAY_IMPORT = {
     "acknowledged": "translate lanes identity journal",
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
-    "jobs": "errors source parsers journal resume",
+    "jobs": "errors source reading parsers framing journal resume",
     "delivery": "errors translate lanes policy client report acknowledged",
     "interrupt": "errors",
-    "importer": "errors address connection policy source parsers filters hits translate lanes client report identity"
-    " journal acknowledged resume jobs delivery interrupt",
+    "importer": "errors address connection policy reading source parsers filters hits translate lanes client report"
+    " identity journal acknowledged resume jobs delivery interrupt",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors address connection policy source parsers hits report journal ledger importer progress sandbox",
+    "cli": "errors address connection policy reading source parsers hits report journal ledger importer progress"
+    " sandbox",
     "__main__": "cli",
 }
 

@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument("name", required=False)
 def formats(name: str | None) -> None:
-    """List the known formats, or show one with its samples."""
-    from piwik_import.parsers import definition
+    """List the known formats and wrappers, or show one with its samples."""
+    from piwik_import.parsers import definition, wrappers
 
+    if name is not None and name in wrappers.known():
+        click.echo("\n".join(wrappers.describe(wrappers.named(name))))
+        return
     if name is not None:
         click.echo("\n".join(definition.describe(definition.named(name))))
         return
-    known = definition.known().values()
-    width = max(len(one.name) for one in known)
-    for one in known:
+    known, around = definition.known(), wrappers.known()
+    width = max(map(len, [*known, *around]))
+    for one in known.values():
         click.echo(f"{one.name:{width}}  {one.title}")
+    click.echo("\nWrappers, which may stand around the lines of any of these:\n")
+    for wrapper in around.values():
+        click.echo(f"{wrapper.name:{width}}  {wrapper.title}")
 
 
 @click.group(invoke_without_command=True)

@@ -14,7 +14,7 @@ import click
 
 from piwik_import.address import tracker_url
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import reading, selection
+from piwik_import.cli.reading import reading, selection, taken_reading
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import server
 from piwik_import.cli.trying import messages, trying
@@ -87,6 +87,7 @@ def import_(
         logs=logs,
         connection=connection if connection.url else None,
         policy=taken(Policy, options),
+        reading=taken_reading(options),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,

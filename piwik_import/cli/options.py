@@ -102,21 +102,26 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {printable(str(path))}: {error}") from None
     names = {
-        name.lstrip("-").replace("-", "_"): parameter.name
+        name.lstrip("-").replace("-", "_"): parameter
         for parameter in ctx.command.params
         if isinstance(parameter, click.Option)
         for name in parameter.opts
         if parameter.name != "config"
     }
-    defaults = {}
+    defaults: dict[str, Any] = {}
     for key, value in table.items():
         known = names.get(key.replace("-", "_"))
         if known is None:
             raise UsageError(f"{printable(str(path))}: there is no option {printable(key)}")
+        if known.multiple:
+            defaults[str(known.name)] = [str(one) for one in (value if isinstance(value, list) else [value])]
+            continue
         if isinstance(value, list):
             value = ",".join(map(str, value))
         if isinstance(value, dict):
             raise UsageError(f"{printable(str(path))}: {printable(key)} is an option, not a table")
-        defaults[known] = value if isinstance(value, bool) else str(value)  # and click reads it as an argument
+        defaults[str(known.name)] = (
+            value if isinstance(value, bool) else str(value)
+        )  # and click reads it as an argument
     ctx.default_map = defaults
     return path
