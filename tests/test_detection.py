@@ -137,3 +137,10 @@ def test_what_s3_does_by_itself_is_no_request():
         with pytest.raises(OtherLine):
             parse(sample.replace("WEBSITE.GET.OBJECT", operation))
     assert parse(sample.replace("WEBSITE.GET.OBJECT", "REST.HEAD.OBJECT")).status == 200
+
+
+def test_json_with_a_time_and_a_path_but_neither_client_nor_status_is_no_access_log():
+    line = '{"time":"2026-11-21T08:15:02Z","level":"info","path":"/etc/app.conf","msg":"read"}'
+    with pytest.raises(UnknownFormat):
+        recognised(line)
+    assert recognised(line.replace('"msg"', '"status":200,"msg"')) == "json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -104,6 +105,17 @@ def test_no_log_without_a_wrapper_is_taken_for_one_with(log_format):
 def test_a_line_wrapped_and_unwrapped_is_the_same(name, words):
     line = logged(f"192.0.2.1 - - [x] {words} end")
     assert AROUND[name].compile()(WRAP[name](line)).message == line
+
+
+@pytest.mark.parametrize("wrapper", FILES)
+def test_no_line_takes_long_however_long_and_odd_it_is(wrapper):
+    unwrap = wrapper.compile()
+    line = logged(wrapper.samples[0]["line"])
+    for place in (len(line) // 4, len(line) // 2):
+        for odd in ['"', " ", "\\", "a", "[", '\\"', "a.", "]", ":", "{"]:
+            began = time.process_time()
+            unwrap(line[:place] + odd * ((1 << 20) // len(odd)) + line[place:])
+            assert time.process_time() - began < 0.3  # 50 ms on a quiet machine; the square takes minutes
 
 
 def test_lines_of_other_programs_are_no_invalid_lines():

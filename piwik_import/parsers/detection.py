@@ -154,6 +154,8 @@ def _fit(definition: Definition, lines: Sequence[str], parse: Parser) -> Fit:
             continue
         except BadLine:
             continue
+        if definition.json and record.ip is None and record.status is None:
+            continue  # any program's log may have a path
         fit += 1
         points += 1 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 2
         detail += sum(value is not None for value in record) + 100 * len(definition.only)
