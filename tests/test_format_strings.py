@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from piwik_import.errors import FormatError, FormatStringError, UsageError
-from piwik_import.parsers import apache, definition, formatfile, logformat, nginx
+from piwik_import.parsers import apache, catalogue, formatfile, logformat, nginx
 from piwik_import.parsers.choice import Choice, from_configuration, from_regex, listing
 from piwik_import.parsers.record import BadLine
 
@@ -256,7 +256,7 @@ def test_the_format_file_made_of_a_string_reads_back_and_proves_itself(string, l
     path = tmp_path / f"{made.name}.toml"
     samples = [*formatfile.samples(made, [line.encode().decode("latin-1")])]
     path.write_text(formatfile.text(made, samples), "utf-8")
-    read = definition.read(path)
+    read = catalogue.read(path)
     assert len(read.samples) == 1
     expected = dict(read.samples[0])
     record = read.compile()(expected.pop("line").encode().decode("latin-1"))

@@ -26,7 +26,7 @@ from typing import Any
 
 import pytest
 
-from piwik_import.parsers import definition, logformat, nginx
+from piwik_import.parsers import catalogue, definition, logformat, nginx
 from piwik_import.parsers.choice import from_configuration
 from piwik_import.parsers.detection import lines_of, recognise
 
@@ -211,7 +211,7 @@ def check(
 
 def detected(log: Path, name: str) -> definition.Definition:
     """Return the format that is recognised for a log, which must be that of `name`."""
-    found = recognise(log.name, lines_of(log.read_bytes()), definition.recognisable())
+    found = recognise(log.name, lines_of(log.read_bytes()), catalogue.recognisable())
     assert found.name == name
     return found
 

@@ -41,8 +41,8 @@ def formats(
     time_format: str | None,
     log_format_from: Path | None,
 ) -> None:
-    """List the known formats, or show one with its samples; or make one of a server's format string."""
-    from piwik_import.parsers import choice, definition, formatfile
+    """List the known formats and wrappers, or show one with its samples; or make one of a server's format string."""
+    from piwik_import.parsers import catalogue, choice, formatfile, wrappers
 
     if make is not None:
         (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats()
@@ -55,13 +55,19 @@ def formats(
             (made,) = choice.from_configuration(log_format_from, name)
             click.echo(formatfile.text(made), nl=False)
         return
-    if name is not None:
-        click.echo("\n".join(definition.describe(definition.named(name))))
+    if name is not None and name in wrappers.known():
+        click.echo("\n".join(wrappers.describe(wrappers.named(name))))
         return
-    known = definition.known().values()
-    width = max(len(one.name) for one in known)
-    for one in known:
+    if name is not None:
+        click.echo("\n".join(catalogue.describe(catalogue.named(name))))
+        return
+    known, around = catalogue.known(), wrappers.known()
+    width = max(map(len, [*known, *around]))
+    for one in known.values():
         click.echo(f"{one.name:{width}}  {one.title}")
+    click.echo("\nWrappers, which may stand around the lines of any of these:\n")
+    for wrapper in around.values():
+        click.echo(f"{wrapper.name:{width}}  {wrapper.title}")
 
 
 @click.command(cls=Command)

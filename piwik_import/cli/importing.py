@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import layout, reading, selection, w3c
+from piwik_import.cli.reading import layout, reading, selection, taken_hints, w3c
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, pages, server, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
@@ -107,6 +107,7 @@ def import_(
         check=not no_check,
         policy=replace(policy, resend=in_doubt == "resend"),
         w3c=taken(W3C, options),
+        hints=taken_hints(options),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,

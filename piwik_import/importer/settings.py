@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from piwik_import.connection import Connection
+from piwik_import.hints import Hints
 from piwik_import.hits import DOWNLOADS
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.w3c import W3C
@@ -22,6 +23,7 @@ class Settings:
     formats: Sequence[Definition] = ()
     """What the logs may be, as far as the user has said so; a single one is taken as given."""
     w3c: W3C = field(default_factory=W3C)
+    hints: Hints = field(default_factory=Hints)
     order: str = "time"
     connection: Connection | None = None
     """None if nothing is sent."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from piwik_import.errors import FormatStringError, UsageError, printable
-from piwik_import.parsers import definition, logformat, serverconf
+from piwik_import.parsers import catalogue, logformat, serverconf
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.regex import compile_regex
 
@@ -38,7 +38,7 @@ class Choice:
             return from_configuration(self.log_format_from, self.format)
         if self.format is not None:
             return (
-                definition.read(Path(self.format)) if self.format.endswith(".toml") else definition.named(self.format),
+                catalogue.read(Path(self.format)) if self.format.endswith(".toml") else catalogue.named(self.format),
             )
         return ()
 

@@ -98,7 +98,7 @@ ENCODED_ONCE = re.compile("%(?!25[0-9A-Fa-f]{2})")
 
 
 def _target(form: str) -> Convert:
-    forms: dict[str, Convert] = {"": str, "absolute": str, "uri_args": _uri_args}
+    forms: dict[str, Convert] = {"": str, "absolute": str, "absolute_host": str, "uri_args": _uri_args}
     forms["url"] = lambda text: _url(text)[1] or "/"
     return forms[form]
 
@@ -117,6 +117,11 @@ def _url(text: str) -> tuple[str, str]:
 URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+://)?+([^/?#]*+)(.*+)", re.DOTALL)
 
 
+def _scheme(text: str) -> str | None:
+    name = text.lower()
+    return name if name in ("http", "https") else None
+
+
 def _always(convert: Convert) -> Callable[[str], Convert]:
     return {"": convert}.__getitem__
 
@@ -126,10 +131,14 @@ def _request(form: str) -> Convert:
     return (readers | dict.fromkeys(("", *ABSOLUTE), request.from_line))[form]
 
 
-ABSOLUTE = ("absolute", "absolute_h2")
-"""Forms of a request or target in which the host is no claim of the client's; the second in HTTP/2 and later alone."""
+HOST_ALONE = ("absolute_host", "absolute_h2", "host_first")
+"""Forms of a request or target whose host is no claim of the client's, but whose scheme says little: see
+`urls.host_of`. Varnish writes ``http`` always; HAProxy has a host in HTTP/2 and later alone."""
 
-NAMES_HOST = ("absolute", "host_first")
+ABSOLUTE = ("absolute", "absolute_host", "absolute_h2")
+"""Forms of a request or target that is, or may be, a whole URL. Of the first the scheme counts too."""
+
+NAMES_HOST = ("absolute", "absolute_host", "host_first")
 """Forms of a request or target that have a host in every line."""
 
 
@@ -141,8 +150,8 @@ def _uri_args(text: str) -> str:
 FIELDS: dict[str, Field] = {
     "ip": Field(
         "address of the client, or an X-Forwarded-For list",
-        _always(client_address.address),
-        pattern=r"[^\s,]++(?:, ?+[^\s,]++)*+",
+        client_address.reader,
+        pattern=r"[^\s,|]++(?:, ?+[^\s,|]++)*+",
     ),
     "time": Field("when the line was written", _time, "clf"),
     "date": Field("the day, where `time` is but the time of day", _day),
@@ -156,6 +165,8 @@ FIELDS: dict[str, Field] = {
     "referrer": Field("the page that led here", _text),
     "user_agent": Field("the client's program", _text),
     "host": Field("host of the site, with its port or not", _host),
+    "scheme": Field("http or https (JSON alone)", _always(_scheme)),
+    "forwarded": Field("list of addresses beside `ip`, for --trusted-proxy (JSON alone)", _always(str)),
     "user": Field("the user who was logged in", _always(_user)),
     "generation_time": Field(
         "how long the server took",

@@ -96,4 +96,4 @@ def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_f
 
 def _absolute(piece: Piece) -> Piece:
     """Say of a request line that Varnish wrote it: the host is always in it."""
-    return piece._replace(form="absolute") if piece.field == "request" else piece
+    return piece._replace(form="absolute_host") if piece.field == "request" else piece

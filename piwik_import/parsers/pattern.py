@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 from piwik_import.memo import Memo
 from piwik_import.parsers.extra import extra_of_texts
 from piwik_import.parsers.fields import (
-    ABSOLUTE,
     FIELDS,
+    HOST_ALONE,
     NAMES_HOST,
     REQUEST_PARTS,
     converter,
@@ -32,13 +32,14 @@ from piwik_import.parsers.fields import (
     two_parts,
 )
 from piwik_import.parsers.quantities import USUAL_LENGTH
-from piwik_import.parsers.record import BadLine, Record, Texts
+from piwik_import.parsers.record import BadLine, Record, Stranger, Texts
 from piwik_import.parsers.shapes import QUOTED, Surroundings, lenient_shape, shape
 from piwik_import.parsers.urls import host_of
 
 TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 UNESCAPED = '[^"]*+'
 """The same as `QUOTED` in a line without a backslash: any character but one is found in a fifth of the time."""
+REQUESTS = ("request", "target", "path")
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
 
@@ -141,7 +142,7 @@ class Pattern:
             raise ValueError("a field stands in it twice")
         if unknown := set(self.names) - FIELDS.keys() - self._wanted.keys():
             raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
-        if "time" not in self.names or not {"request", "target", "path"} & set(self.names):
+        if "time" not in self.names or not {*REQUESTS} & set(self.names):
             raise ValueError("it needs {time} and one of {request}, {target}, {path}")
         forms = {name: form for name, form in zip(self.names, self._forms, strict=True) if name not in self._wanted}
         single = {name: form for name, form in forms.items() if "date" not in forms or name not in ("date", "time")}
@@ -154,7 +155,7 @@ class Pattern:
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
             values["request"] = f"request_of[{parts}]"
         for name in ("request", "target"):
-            if "host" not in forms and forms.get(name) in (*ABSOLUTE, *NAMES_HOST):
+            if "host" not in forms and forms.get(name) in HOST_ALONE:
                 memos["host_of"] = Memo(host_of(name, forms[name], self._plain))
                 values["host"] = f"host_of[{name}]"
         if self._wanted:
@@ -189,10 +190,14 @@ class Pattern:
         found = self._beginning.match(line)
         right = int(found.lastgroup[1:]) if found and found.lastgroup else 0  # so many steps
         end = found.end() if found else 0
-        expected = [*(step.name for step in self._steps), "the end of the line"][right]
+        names = [step.name for step in self._steps]
+        # The first of these that is not the first of all: what stands at the beginning may be any word.
+        begun = min(names.index(name) for name in ("time", *REQUESTS) if name in names[1:])
+        kind = BadLine if right > begun + 1 else Stranger
+        expected = [*names, "the end of the line"][right]
         if end == len(line):
-            raise BadLine(f"the line ends where {expected} should follow")
-        raise BadLine(f"column {end + 1}: expected {expected}")
+            raise kind(f"the line ends where {expected} should follow")
+        raise kind(f"column {end + 1}: expected {expected}")
 
     @cached_property
     def _beginning(self) -> re.Pattern[str]:
@@ -233,11 +238,14 @@ def plain(text: str) -> str:
     if "\\" in text:
         # A function a character takes 0.2 s for a MiB of them. Before a pair of backslashes no other can stand.
         text = text.replace("\\\\", PAIR).replace('\\"', '"')
-        if "\\" in text:
+        if "\\" in text and len(text) <= LONGEST:
             text = ESCAPE.sub(lambda escape: _characters[escape[0]], text)
         text = text.replace(PAIR, "\\")
     return unescaped(text)
 
+
+LONGEST = 1 << 16
+"""Characters of a field whose other escapes are undone: those of 1 MiB take 0.1 s; no server takes so much."""
 
 PAIR = "\ue000"
 """Stands for two backslashes; no byte is this character."""
@@ -290,3 +298,15 @@ def is_usual(template: str) -> bool:
     """Tell whether `Pattern.texts` gives of the most lines what `Pattern.parse` does: no part of them may be absent."""
     pieces = split(template)[1::2]
     return "(" not in pieces and has_usual_forms(piece.partition(":")[::2] for piece in pieces)
+
+
+def literals_of(template: str) -> list[str]:
+    """Return the text of a pattern that every line has, in its order: all but that of parts that may be absent."""
+    pieces = split(template.strip("\n"))
+    found, within = [], False
+    for at, piece in enumerate(pieces):
+        if at % 2 == 0:
+            found += [] if within or not piece else [piece]
+        elif piece in ("(", ")"):
+            within = piece == "("
+    return found

@@ -30,7 +30,7 @@ def milliseconds(unit: str) -> Callable[[str], int | None]:
         if text == "-1":  # a load balancer's word for none
             return None
         try:
-            return round(_total(text) * factor)
+            return round(_total(text.removesuffix(unit)) * factor)
         except (ValueError, OverflowError):  # the latter: inf
             raise ValueError(f"'{printable(text, 60)}' is no number of {unit}") from None
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from piwik_import.clock import split_form
 from piwik_import.errors import FormatStringError
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
@@ -57,9 +58,11 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = ()) -> Par
         raise ValueError(f"no such group: {', '.join(sorted(lacking))}")
     extra = extra_of_texts(wanted, plain) if wanted else None
     zoned = "timezone" in groups
-    when = converter("time", f"{time or CLF_TIME} %z" if zoned else time, plain)
-    either = not zoned and not time  # a zone may be there or not
-    when_local = converter("time", CLF_TIME, plain) if either else when
+    base, *zone = split_form(time)
+    local = f"@{zone[0]}" if zone[0] else ""
+    when = converter("time", f"{base or CLF_TIME} %z" if zoned else time if base else "", plain)
+    either = not zoned and not base  # a zone may be there or not
+    when_local = converter("time", CLF_TIME + local, plain) if either else when
     values = {field: converter(field, form, plain) for field, (_, form) in taken.items() if field != "time"}
     assembled = "request" not in taken
     requests: Memo[tuple[str | None, ...], Any] = Memo(lambda parts: request.from_parts(*parts))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from piwik_import.clock import split_form
+
 DIRECTIVES = {
     "Y": r"\d{4}",
     "m": r"\d{1,2}",
@@ -99,6 +101,7 @@ class Unreadable(ValueError):
 
 def shape(form: str) -> str | None:
     """Return what a time in `form` looks like, as a regular expression; None if only its surroundings tell."""
+    form, _, _ = split_form(form)
     if "%" not in form:
         return NAMED.get(form)
     pieces = re.split("%(.)", form)
