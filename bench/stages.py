@@ -23,7 +23,8 @@ sys.path.insert(0, str(HERE.parent))  # this checkout, installed or not
 
 from piwik_import.filters import Filters, FilterSettings  # noqa: E402
 from piwik_import.hits import HitMaker, HitSettings, visitor_key  # noqa: E402
-from piwik_import.parsers.definition import Definition, named  # noqa: E402
+from piwik_import.parsers.catalogue import named  # noqa: E402
+from piwik_import.parsers.definition import Definition  # noqa: E402
 from piwik_import.parsers.record import BadLine, Record  # noqa: E402
 from piwik_import.source import Source  # noqa: E402
 from piwik_import.tracking import Hit, bulk_body, encode  # noqa: E402

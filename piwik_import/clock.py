@@ -6,8 +6,10 @@ nothing here is fast on purpose except the layout of Apache and nginx, which is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import partial
 
 from piwik_import.memo import RECENT, Memo
 
@@ -17,27 +19,66 @@ MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Ju
 def reader(form: str) -> Callable[[str], datetime]:
     """Return the function that reads times written in `form`.
 
-    `form` is one of the names of `FORMS`, or a strptime pattern (which holds a ``%``). The function raises
-    ValueError for a text that is no such time. Raises KeyError for an unknown name, ValueError for a pattern that
-    strptime does not take.
+    `form` is one of the names of `FORMS`, or a strptime pattern (which holds a ``%``). Behind an ``@`` it may name the
+    zone of times that name none themselves, else they are taken for UTC; and behind another the latest time that a
+    line may have (ISO 8601), which tells the year where the log does not: ``syslog@Europe/Berlin@2026-11-22T03:00``.
+
+    The function raises ValueError for a text that is no such time. Raises KeyError for an unknown name, ValueError for
+    a pattern that strptime does not take and for a zone that there is not.
     """
-    if "%" in form:
-        read = _strptime(form)
-        return lambda text: _utc(read(text))
-    return FORMS[form]
+    base, zone_name, latest = split_form(form)
+    zone = named_zone(zone_name) if zone_name else UTC
+    if "%" in base:
+        read = _strptime(base)
+        return lambda text: _utc(read(text), zone)
+    if base == "syslog":
+        return partial(syslog, zone=zone, latest=iso8601(latest) if latest else None)
+    return partial(ZONED[base], zone=zone) if base in ZONED else FORMS[base]
+
+
+def split_form(form: str) -> tuple[str, str, str]:
+    """Cut a form into what comes before, between and behind its ``@``."""
+    found = re.fullmatch(r"(.*?)(?:@([^@%]*))?(?:@([^@%]*))?", form, re.DOTALL)
+    assert found is not None
+    return found[1], found[2] or "", found[3] or ""
+
+
+def named_zone(name: str) -> tzinfo:
+    """Return the zone called ``Europe/Berlin``, or ``+01:00``. Raises ValueError.
+
+    By it, an hour that a change of clocks skips counts as if the clocks had not been changed yet, and of an hour that
+    comes twice the first is meant.
+    """
+    if name == "UTC":
+        return UTC
+    if found := re.fullmatch(r"([+-])(\d\d):?(\d\d)", name):
+        offset = timedelta(hours=int(found[2]), minutes=int(found[3]))
+        if offset < timedelta(days=1):
+            return timezone(-offset if found[1] == "-" else offset)
+    elif name and not name.startswith(("/", ".")):
+        from zoneinfo import ZoneInfo  # 3 ms that only logs without zones pay
+
+        try:
+            return ZoneInfo(name)
+        except (OSError, ValueError, KeyError):  # a folder of zones; an odd name; no such zone
+            pass
+    raise ValueError(f"there is no time zone '{name}': name it as Europe/Berlin, or by its offset, as +01:00")
 
 
 def two_part_reader(day_form: str, time_form: str) -> Callable[[str, str], datetime]:
     """Return the function that reads a time whose day and time of day are written apart.
 
     Either form is a strptime pattern; that of the day may be a name of `DAYS`, ``iso`` where it is empty, and an empty
-    one of the time of day stands for ``9:15:02.5``, with or without seconds and their fraction. Raises as `reader`.
+    one of the time of day stands for ``9:15:02.5``, with or without seconds and their fraction. Behind an ``@`` that of
+    the time of day may name the zone, as with `reader`. Raises as that does.
     """
+    time_form, zone_name, _ = split_form(time_form)
+    zone = named_zone(zone_name) if zone_name else UTC
     days = _strptime(day_form) if "%" in day_form else None
     times = _strptime(time_form) if time_form else None
     day_of = DAYS[day_form or "iso"] if days is None else lambda text: days(text).date()
     time_of = _time_of_day if times is None else lambda text: times(text).timetz()
-    return lambda day, text: _utc(datetime.combine(day_of(day), time_of(text)))
+    return lambda day, text: _utc(datetime.combine(day_of(day), time_of(text)), zone)
 
 
 def _strptime(form: str) -> Callable[[str], datetime]:
@@ -96,9 +137,9 @@ _minutes: Memo[str, datetime] = Memo(_minute, limit=RECENT)
 """A log has many lines in a minute: what is left for each second is to add it."""
 
 
-def iso8601(text: str) -> datetime:
-    """Read ``2026-11-21T09:15:02+01:00`` and its relatives; a time that names no zone is UTC."""
-    return _utc(datetime.fromisoformat(text))
+def iso8601(text: str, zone: tzinfo = UTC) -> datetime:
+    """Read ``2026-11-21T09:15:02+01:00`` and its relatives; a time that names no zone is of `zone`."""
+    return _utc(datetime.fromisoformat(text), zone)
 
 
 def epoch(text: str) -> datetime:
@@ -108,15 +149,52 @@ def epoch(text: str) -> datetime:
 
 def epoch_ms(text: str) -> datetime:
     """Read milliseconds since 1970."""
-    return _since_1970(float(text) / 1000)
+    return _since_1970(float(text) / 1e3)
 
 
-def anything(text: str) -> datetime:
+def epoch_us(text: str) -> datetime:
+    """Read microseconds since 1970."""
+    return _since_1970(float(text) / 1e6)
+
+
+def epoch_ns(text: str) -> datetime:
+    """Read nanoseconds since 1970."""
+    return _since_1970(float(text) / 1e9)
+
+
+def epoch_any(text: str) -> datetime:
+    """Read a number since 1970 in the unit that its digits tell: those of 1973 to 2286 have 9 to 10, 12 to 13, 15 to 16
+    or 18 to 19 digits."""
+    digits = len(text.partition(".")[0])
+    read = {9: epoch, 10: epoch, 12: epoch_ms, 13: epoch_ms, 15: epoch_us, 16: epoch_us, 18: epoch_ns, 19: epoch_ns}
+    if digits not in read or not text.replace(".", "", 1).isdecimal():
+        raise ValueError(text)
+    return read[digits](text)
+
+
+def syslog(text: str, zone: tzinfo = UTC, latest: datetime | None = None) -> datetime:
+    """Read ``Nov 21 09:15:02`` or ``Nov  1 09:15:02``, the time of RFC 3164: in the last year in which it is not after
+    `latest`, which is now if it is not given. A day more is allowed, for zones and for clocks that are fast."""
+    if not re.fullmatch(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d", text, re.ASCII) or text[:3] not in MONTHS:
+        raise ValueError(text)
+    month, day, hour, minute = MONTHS[text[:3]], int(text[4:6]), int(text[7:9]), int(text[10:12])
+    latest = (latest or datetime.now(UTC)) + timedelta(days=1)
+    for year in range(latest.year, latest.year - 9, -1):  # the 29th of February comes every fourth year, or eighth
+        try:
+            found = _utc(datetime(year, month, day, hour, minute), zone) + SECONDS[text[13:15]]
+        except (ValueError, KeyError):
+            continue
+        if found <= latest:
+            return found
+    raise ValueError(text)
+
+
+def anything(text: str, zone: tzinfo = UTC) -> datetime:
     """Read a time in whatever form it comes: the ones above, else as dateutil understands it.
 
     What would need a guess is refused: a date with a part missing, a zone that is known by its letters alone.
     """
-    for read in (clf, iso8601, epoch):
+    for read in (epoch_any, clf, partial(iso8601, zone=zone), epoch):
         try:
             return read(text)
         except ValueError:
@@ -126,7 +204,7 @@ def anything(text: str) -> datetime:
     from dateutil import parser  # 15 ms that only odd layouts pay
 
     try:
-        first, second = (_utc(parser.parse(text, default=default, tzinfos=_zone)) for default in DEFAULTS)
+        first, second = (_utc(parser.parse(text, default=default, tzinfos=_zone), zone) for default in DEFAULTS)
     except ArithmeticError as error:  # dateutil's answer to a row of digits
         raise ValueError(text) from error
     if first != second:
@@ -150,19 +228,25 @@ def _zone(name: str | None, offset: int | None) -> tzinfo | None:
     return None
 
 
+ZONED: dict[str, Callable[..., datetime]] = {"iso8601": iso8601, "any": anything, "syslog": syslog}
+"""Forms of times that may lack a zone."""
+
 FORMS: dict[str, Callable[[str], datetime]] = {
     "clf": clf,
     "iso8601": iso8601,
     "epoch": epoch,
     "epoch_ms": epoch_ms,
+    "epoch_us": epoch_us,
+    "epoch_ns": epoch_ns,
+    "syslog": syslog,
     "any": anything,
 }
 
 
-def _utc(time: datetime) -> datetime:
-    """Return `time` in UTC; one without a zone is taken as UTC already."""
+def _utc(time: datetime, zone: tzinfo = UTC) -> datetime:
+    """Return `time` in UTC; one without a zone is of `zone`."""
     try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        return (time.replace(tzinfo=zone) if time.tzinfo is None else time).astimezone(UTC)
     except OverflowError as error:  # the first and the last day that datetime knows
         raise ValueError(str(time)) from error
 

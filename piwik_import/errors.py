@@ -5,7 +5,8 @@
     │   ├── SourceError                 a log cannot be read
     │   ├── UnknownFormat               no format fits a log
     │   ├── WrongFormat                 the format that was named does not fit
-    │   └── FormatError                 a format file is wrong
+    │   ├── FormatError                 a format file is wrong
+    │   └── FormatStringError           a server's format string cannot be read
     ├── RefusedError                4   the server refuses the token or the site
     ├── UnavailableError           75   the server cannot be reached; try again later
     └── Interrupted               130   Ctrl-C or SIGTERM
@@ -15,6 +16,8 @@ exception here but a count in the report; what can be retried never leaves `deli
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 EXIT_CODES = {
     0: "everything was imported",
@@ -49,9 +52,10 @@ class SourceError(UsageError):
 class UnknownFormat(UsageError):
     """No known format fits a source."""
 
-    def __init__(self, name: str, line: str, tried: int) -> None:
+    def __init__(self, name: str, line: str, tried: int, given: Sequence[str] = ()) -> None:
+        those = f"formats {', '.join(map(printable, given))}" if given else f"{tried} known formats"
         super().__init__(
-            f"{printable(name)}: none of the {tried} known formats fits this log. It begins with\n"
+            f"{printable(name)}: none of the {those} fits this log. It begins with\n"
             f"    {printable(line)}\n"
             "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
             "see formats/README.md."
@@ -61,11 +65,12 @@ class UnknownFormat(UsageError):
 class WrongFormat(UsageError):
     """The format that the user named fits nothing of a source."""
 
-    def __init__(self, name: str, form: str, line: str, tried: int) -> None:
+    def __init__(self, name: str, form: str, line: str, tried: int, reason: str = "") -> None:
         super().__init__(
             f"{printable(name)}: format {printable(form)} fits none of its first {tried} lines. It begins with\n"
             f"    {printable(line)}\n"
-            "Leave --format out to have the format recognised."
+            f"{f'which does not fit: {reason}. ' if reason else ''}"
+            "Leave --format or --log-format out to have the format recognised."
         )
 
 
@@ -74,6 +79,21 @@ class FormatError(UsageError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"format {printable(name)}: {reason}")
+
+
+class FormatStringError(UsageError):
+    """A server's format string, or a regular expression, cannot be used; `at` is the character that says why."""
+
+    def __init__(self, text: str, at: int, reason: str, where: str = "") -> None:
+        start = max(0, at - BEFORE_CARET)
+        shown, caret = printable(text[start:]), len(printable(text[start:at]))
+        lead = f"{printable(where)}: " if where else ""
+        super().__init__(f"{lead}{reason}\n    {shown}\n    {' ' * caret}^")
+        self.text, self.at, self.reason = text, at, reason
+
+
+BEFORE_CARET = 100
+"""Characters of a format string that are shown before the one that is wrong."""
 
 
 class RefusedError(PiwikImportError):

@@ -33,7 +33,7 @@ Express = Callable[[str], Fate | None]
 """The short way: a line to its fate; None if it has to go the long way."""
 
 FIELDS = {*"ip time request status length referrer user_agent host user generation_time".split(), *REQUEST_PARTS}
-DEFINITION = {*"name title source aliases pattern json samples".split()}
+DEFINITION = {*"name title source aliases pattern json recognised samples".split()}
 FILTERS = {*"bots static errors redirects base_url downloads".split()}
 HITS = {*"site base_url bots downloads".split()}
 """What a line may hold; what a format, the filters and the hits may ask for."""
@@ -44,10 +44,14 @@ def applies(definition: Definition, filters: FilterSettings, hits: HitSettings) 
 
     So a new field or setting, where it is used, sends the lines the long way until it is entered above.
     """
-    return FIELDS.issuperset(definition.fields) and all(
-        setting.name in known or getattr(asked, setting.name) == _default(setting)
-        for asked, known in ((definition, DEFINITION), (filters, FILTERS), (hits, HITS))
-        for setting in fields(asked)
+    return (
+        definition.is_usual
+        and FIELDS.issuperset(definition.fields)
+        and all(
+            setting.name in known or getattr(asked, setting.name) == _default(setting)
+            for asked, known in ((definition, DEFINITION), (filters, FILTERS), (hits, HITS))
+            for setting in fields(asked)
+        )
     )
 
 

@@ -18,6 +18,7 @@ REASONS = {
     "connect": "CONNECT requests",
     "asterisk": "requests for no page (OPTIONS *)",
     "proxy": "requests for other hosts, as to a proxy",
+    "other": "lines that tell of no request, as of another program in the same log",
     "blank": "empty lines",
     "header": "lines that begin with # and say what the columns are",
 }

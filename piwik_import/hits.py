@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from piwik_import.filters import extension, is_static
 from piwik_import.memo import RECENT, Memo
-from piwik_import.parsers.fields import HOST_NAME
+from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.record import BadLine, Record, Request, split_port
 from piwik_import.tracking import Hit
 
@@ -46,6 +46,8 @@ class HitMaker:
     """Makes hits of records. What depends on one text alone is worked out once for each text."""
 
     def __init__(self, settings: HitSettings) -> None:
+        self.nameless = 0
+        """Hits so far whose client is known by a host name, and by no address that could be sent."""
         self._bots = settings.bots
         self._always: Hit = {"idsite": settings.site, "rec": 1, "apiv": 1}
         scheme = (settings.base_url or "http://").partition("://")[0]
@@ -62,6 +64,7 @@ class HitMaker:
         cip, name = self._clients[ip]
         hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}
         if name is not None:
+            self.nameless += 1
             hit["cid"] = hashlib.sha256(f"{name}\n{agent}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
         if referrer is not None:
             hit["urlref"] = referrer
@@ -107,6 +110,8 @@ def _base(base_url: str | None, scheme: str, host: str | None) -> str:
         if base_url is None:
             raise BadLine("the line names no host; say with --base-url where its pages are")
         return base_url.rstrip("/")
+    if "://" in host:
+        return host
     name, port = split_port(host)
     schemes = {"80": "http", "443": "https"}
     return f"{schemes.get(port, scheme)}://{name if port in schemes else host}"

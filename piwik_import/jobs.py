@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from piwik_import import source
-from piwik_import.errors import WrongFormat
-from piwik_import.parsers import definition, detection, headers
+from piwik_import import framing, source
+from piwik_import.errors import UnknownFormat, WrongFormat
+from piwik_import.hints import Hints
+from piwik_import.parsers import catalogue, detection, forms, headers, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import Record
 from piwik_import.parsers.w3c import W3C
-from piwik_import.source import Block, Source
+from piwik_import.parsers.wrappers import Wrapper
+from piwik_import.source import BLOCK_SIZE, Block, Source
 
 if TYPE_CHECKING:
     from piwik_import.journal import Stored
@@ -36,10 +37,13 @@ class Job:
     """One source, what its lines are, and how much of it is done already."""
 
     source: Source
-    definition: Definition | None
-    """None as long as there are no lines to tell it by."""
     candidates: Sequence[Definition]
     """The formats that it may have."""
+    given: bool = False
+    """Whether the user has named these; a single one is taken as given, whatever the lines look like."""
+    hints: Hints = field(default_factory=Hints)
+    definition: Definition | None = None
+    """None as long as there are no lines to tell it by."""
     first: datetime = LAST
     """The time of its first record."""
     stored: Stored | None = None
@@ -61,8 +65,15 @@ class Job:
     def format(self) -> str | None:
         """The name of the format, as far as it is known."""
         if self.definition is not None:
-            return self.definition.name
+            return self.definition.label
+        if self.fixed is not None:
+            return self.fixed.name
         return self.stored.format if self.stored else None
+
+    @property
+    def fixed(self) -> Definition | None:
+        """The format that the user has named."""
+        return self.candidates[0] if self.given and len(self.candidates) == 1 else None
 
     @property
     def needs_base(self) -> bool:
@@ -75,9 +86,12 @@ class Job:
         return not self.nothing_new and self.offset == 0 and (self.source.size or 0) >= LARGE
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the blocks from the offset on, each with the header that governs it. Raises SourceError."""
+        """Yield the blocks from the offset on, each with the header that governs it, and ending where a record ends.
+
+        Raises SourceError.
+        """
         if self.definition is not None and self.definition.columns is None:
-            yield from self.source.blocks(self.offset, self.line)
+            yield from framing.blocks(self.source, self.definition, self.offset, self.line)
             return
         header = Header()
         for block in self.source.blocks():  # from the very beginning: the header may stand anywhere above
@@ -109,33 +123,77 @@ class Job:
         if self.definition is not None or block.cut:
             return
         if lines := detection.lines_of(block.header + block.data + b"\n"):  # a block's last line is whole, too
-            self.definition = detection.recognise(self.source.name, lines, self.candidates)
+            self.definition = self.recognised(lines)
+
+    def recognised(self, lines: Sequence[str]) -> Definition:
+        """Return the format of `lines`, and what is around them; the format that the user named if nothing fits.
+
+        Raises UnknownFormat, FormatError.
+        """
+        around: list[Wrapper | None] = [None, *wrappers.known().values()]
+        if self.hints.wrapper is not None:
+            around = [None if self.hints.wrapper == "none" else wrappers.named(self.hints.wrapper)]
+        asked = [self._as_asked(one) for one in self.candidates]
+        try:
+            found = detection.recognise(self.source.name, lines, asked, around, given=self.given)
+        except UnknownFormat:
+            if self.fixed is None:
+                raise
+            found = self.fixed.within(around[0])
+        return self._as_asked(found, year=True)
+
+    def _as_asked(self, found: Definition, *, year: bool = False) -> Definition:
+        """Return a format as the user says that it is to be read, and with the `year` of times that name none."""
+        written = datetime.fromtimestamp(self.source.file[3] / 1e9, UTC)
+        latest = f"{written:%Y-%m-%dT%H:%M:%SZ}" if year and not self.source.is_pipe else ""
+        return found.read_as(self.hints, latest) if latest or self.hints != Hints() else found
+
+    def go_back(self) -> None:
+        """Begin where a block ended, if records are no lines: a hit may end where another record has not yet."""
+        assert self.definition is not None
+        wrapper, stored = self.definition.wrapper, self.stored
+        if stored is None or not self.offset or not (self.definition.spread or (wrapper and wrapper.has_parts)):
+            return
+        start = 0 if stored.mark is None else stored.mark.end
+        if self.source.is_pipe or self.offset - start > FAR:
+            return
+        between = self.source.before(self.offset, self.offset - start)
+        self.line -= between.count(b"\n") + (between[-1:] not in (b"", b"\n"))
+        self.offset, self.done = start, stored.ends[:]
+
+
+FAR = 8 * BLOCK_SIZE
+"""Bytes that are read again at most."""
 
 
 def prepare(
     logs: Sequence[str],
-    format_name: str | None,
+    formats: Sequence[Definition],
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
     w3c: W3C | None = None,
     certain: Definition | None = None,
+    hints: Hints | None = None,
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
-    Where the format is `certain`, the lines are not even looked at.
+    `formats` is what they may be, as far as the user has said so: a single one is taken as given. Where the format is
+    `certain`, the lines are not even looked at.
 
-    Raises SourceError, UnknownFormat, FormatError, UsageError, LockedError, JournalError.
+    Raises SourceError, UnknownFormat, WrongFormat, UsageError, LockedError, JournalError.
     """
-    candidates = [_definition(format_name)] if format_name else [*definition.known().values()]
+    candidates = [*formats] or catalogue.recognisable()
     if w3c is not None:
         candidates = w3c.adapted(candidates)
-    fixed = certain or (candidates[0] if format_name else None)
+    hints = hints or Hints()
+    forms.check(hints)
     found = source.find(logs)
     if resume is None:
-        todo = [Job(one, fixed, candidates) for one in found]
+        todo = [Job(one, candidates) for one in found]
     else:
-        todo = [_resumed(one, fixed, candidates) for one in resume(found)]
+        todo = [_resumed(one, candidates) for one in resume(found)]
     for job in todo:
+        job.given, job.hints, job.definition = bool(formats), hints, certain
         if not job.nothing_new and not certain:
             _recognise(job)
         job.lacks_host = job.lacks_host and not certain
@@ -144,14 +202,9 @@ def prepare(
     return todo
 
 
-def _definition(name: str) -> Definition:
-    """Return the format of a name, or of a file that ends in ``.toml``."""
-    return definition.read(Path(name)) if name.endswith(".toml") else definition.named(name)
-
-
-def _resumed(resumed: Resumed, fixed: Definition | None, candidates: Sequence[Definition]) -> Job:
+def _resumed(resumed: Resumed, candidates: Sequence[Definition]) -> Job:
     stored = resumed.stored
-    job = Job(resumed.source, fixed, candidates, LAST, stored, resumed.nothing_new, resumed.note)
+    job = Job(resumed.source, candidates, stored=stored, nothing_new=resumed.nothing_new, note=resumed.note)
     if stored is not None:
         job.offset, lines = stored.place
         job.line = lines + 1
@@ -165,17 +218,19 @@ def _recognise(job: Job) -> None:
     A format that was given and fits none of them is refused as an unknown one is: what it called invalid would count
     as done.
     """
-    head = job.source.head()
-    if b"\n" not in head:
+    head = job.source.head(enough=framing.is_enough)
+    spread = framing.is_spread(head)
+    if b"\n" not in head and not spread:
         return  # the beginning of a line, if anything: the blocks will tell more
-    lines = detection.lines_of(head)
+    lines = framing.objects(head)[: detection.LINES] if spread else detection.lines_of(head)
     if not lines:
         return
-    known = job.definition or detection.recognise(job.source.name, lines, job.candidates)
+    known = job.recognised(lines)
     results = [*known.records(lines)]
     records = [one for one in results if isinstance(one, Record)]
     if not records:
-        raise WrongFormat(job.source.name, known.name, lines[0], len(results))
-    job.definition = known
+        raise WrongFormat(job.source.name, known.name, lines[0], len(results), str(results[0]))
+    job.definition = replace(known, spread=True) if spread else known
     job.first = records[0].time
     job.lacks_host = any(record.host is None for record in records)
+    job.go_back()

@@ -71,6 +71,8 @@ class Report:
     filtered: Counter[str] = field(default_factory=Counter)
     bad: int = 0
     """Lines that became no hit."""
+    nameless: int = 0
+    """Hits whose client the log names by a host name, in place of an address."""
     already: int = 0
     """Hits that were made again of lines whose hits an earlier run has had acknowledged, and not sent."""
     made: int = 0
@@ -137,6 +139,14 @@ class Report:
         return self.tracked + self.rejected + self.in_doubt
 
     @property
+    def remarks(self) -> list[str]:
+        """What a person should know besides the numbers."""
+        if not self.nameless:
+            return self.notes
+        what = "hits have a host name where their client's address should be (HostnameLookups): they are sent with the"
+        return [*self.notes, f"{self.nameless:,} {what} address 0.0.0.0, and a visitor's id made of name and agent"]
+
+    @property
     def exit_code(self) -> int:
         return 3 if self.invalid or self.skipped else 0
 
@@ -155,6 +165,7 @@ class Report:
             self.filtered.update(batch.filtered)
             self.bad += len(batch.bad)
             self.already += batch.already
+            self.nameless += batch.nameless
             for bad in batch.bad[: EXAMPLES - len(self.examples)]:
                 self.examples.append(Example(read.name, bad.line, bad.reason, bad.text[:200]))
             for (parameter, reason), warned in batch.warned.items():

@@ -121,6 +121,11 @@ class Shaper:
             raise BadLine(str(error)) from None
         return hit
 
+    @property
+    def nameless(self) -> int:
+        """Hits so far whose client is known by a host name alone."""
+        return self._make.nameless
+
     def _shape(self, hit: Hit, record: Record) -> None:
         read = self._reader(record)
         mapped: Hit = {}

@@ -173,19 +173,12 @@ class Source:
         `unfinished` says how long it is. A pipe hands over whole lines as they come. Where compressed data is
         damaged or ends too early, all whole lines before that are yielded before the error is raised.
         """
-        if not self._pipe:
-            self._stream = Stream(self._path, self.name, pipe=False)
-            self._later = self._stream.pieces(offset, min(size, limit))
-        elif self._spent:
-            raise SourceError(self.name, "is a pipe and cannot be read again")
-        self._spent = True
-        self.unfinished = 0
         shown = min(SHOWN, limit)
         held, start = b"", offset  # the line whose end has not come yet, and where it begins
         dropped = 0  # bytes of it that are not in `held`, because it is longer than `limit`
-        with closing(self._later):
+        with closing(self.pieces(offset, min(size, limit))) as pieces:
             # No piece is longer than `limit`, so a line that is too long never lies within one.
-            for at, piece in _from(offset, chain(self._early, self._later), min(size, limit)):
+            for at, piece in pieces:
                 if not held:
                     start, piece = _without_nuls(at, piece)
                 first = piece.find(b"\n") + 1
@@ -209,9 +202,26 @@ class Source:
                 else:
                     held += piece
                 self.unfinished = len(held) + dropped
-        if held and not self._stream.growing:
+        if held and not self.growing:
             self.unfinished = 0
             yield Block(held, start, start + len(held) + dropped, line, 1, cut=dropped > 0)
+
+    def pieces(self, offset: int = 0, size: int = BLOCK_SIZE) -> Generator[Piece, None, None]:
+        """Yield what lies from `offset` on as it comes, in pieces of at most `size` bytes, cut anywhere."""
+        if not self._pipe:
+            self._stream = Stream(self._path, self.name, pipe=False)
+            self._later = self._stream.pieces(offset, size)
+        elif self._spent:
+            raise SourceError(self.name, "is a pipe and cannot be read again")
+        self._spent = True
+        self.unfinished = 0
+        with closing(self._later):
+            yield from _from(offset, chain(self._early, self._later), size)
+
+    @property
+    def growing(self) -> bool:
+        """After reading: whether what the source ends with may be the beginning of what is being written."""
+        return self._stream.growing
 
     def _drawn(self) -> Generator[Piece, None, None]:
         """Yield what a pipe brings, and keep it for `blocks`."""

@@ -54,7 +54,7 @@ def as_dict(report: Report) -> dict[str, Any]:
             }
             for (parameter, reason), warning in report.warnings.items()
         ],
-        "notes": report.notes,
+        "notes": report.remarks,
         "seconds": round(report.seconds, 3),
     }
 
@@ -79,7 +79,7 @@ def as_text(report: Report) -> str:
         lines.append(
             f"{report.rejects:,} lines that were not imported are in {printable(report.rejects_file or '', 300)}"
         )
-    lines += [f"Note: {printable(note, WHOLE if note in report.doubts else 300)}" for note in report.notes]
+    lines += [f"Note: {printable(note, WHOLE if note in report.doubts else 300)}" for note in report.remarks]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 from zlib import crc32
 
+from piwik_import import framing
 from piwik_import.express import Express, Fate, Pieces, applies
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
@@ -20,7 +21,7 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import headers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
-from piwik_import.parsers.record import BadLine, Parser
+from piwik_import.parsers.record import BadLine, OtherLine, Parser
 from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
@@ -94,6 +95,8 @@ class Batch:
     warned: dict[tuple[str, str], Warned] = field(default_factory=dict)
     """By parameter and reason."""
     hits: list[Hit] = field(default_factory=list)
+    nameless: int = 0
+    """Hits whose client is known by a host name alone."""
     already: int = 0
     """Hits left out because an earlier run has had them acknowledged."""
 
@@ -131,6 +134,7 @@ class Translator:
             lambda header: plan.definition.under(header).compile(wanted), limit=HEADERS, longest=1 << 16
         )
         self._parsers[Header()]  # a format that makes no sense is refused here, before any line
+        self._spread, self._records = framing.of(plan.definition)
         self._left_out = Filters(plan.filters)
         self._make_hit = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(slot_of)
@@ -140,6 +144,16 @@ class Translator:
         """Translate one block: each line by the short way if it has one, else the long way."""
         if block.cut:
             return without_format(block)
+        before = self._make_hit.nameless
+        batch = self._translate_records(block) if self._spread(block) else self._translate_lines(block)
+        batch.nameless = self._make_hit.nameless - before
+        if self._shaper is not None:
+            for parameter, reason, count in self._shaper.over():
+                batch.warn(InvalidHit(parameter, reason), None, hits=count)
+        return batch
+
+    def _translate_lines(self, block: Block) -> Batch:
+        """Translate a block of which each line is a record."""
         batch = Batch(block.end, block.lines)
         text, end, done = block.data.decode("latin-1"), block.offset, 0
         lines = text.split("\n")
@@ -156,9 +170,20 @@ class Translator:
             done = stop
         if end > block.end and batch.entries and batch.entries[-1].end == end:
             batch.entries[-1] = batch.entries[-1]._replace(end=block.end)  # the last line has no newline
-        if self._shaper is not None:
-            for parameter, reason, count in self._shaper.over():
-                batch.warn(InvalidHit(parameter, reason), None, hits=count)
+        return batch
+
+    def _translate_records(self, block: Block) -> Batch:
+        """Translate a block whose records are not each on a line of their own; they are what is counted."""
+        batch = Batch(block.end, 0)
+        parse = self._parsers[headers.read(block.header)]
+        for text, number, end in self._records(block):
+            batch.lines += 1
+            begin = max(block.offset, end - len(text))
+            fate = self._go(parse, batch, text, number, begin)
+            if isinstance(fate, tuple):
+                batch.entries.append(Entry(*fate, self._plan.source, number, end, begin, text))
+            elif fate is not None:
+                batch.filtered[fate] += 1
         return batch
 
     def _section(
@@ -192,8 +217,10 @@ class Translator:
             hit = self._make_hit(record)
             fate = self._encoded(hit, number, line, batch), self._slots[visitor_key(hit)]
         except (BadLine, InvalidHit) as error:
-            if not line.strip("\0\r \t"):
+            if not line.strip("\0\r\n \t"):
                 return "blank"
+            if isinstance(error, OtherLine):
+                return "other"
             batch.bad.append(BadEntry(number, begin, line, str(error)))
             return None
         if self._plan.keep_hits:

@@ -456,3 +456,37 @@ def run_here(capfd, monkeypatch, tmp_path):
         return Outcome(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def dry_run(monkeypatch):
+    """Return a function that reads a log as a dry run does, in blocks of about `size` bytes: report and entries."""
+    from piwik_import import framing, jobs, source
+    from piwik_import.filters import FilterSettings
+    from piwik_import.hints import Hints
+    from piwik_import.hits import HitSettings
+    from piwik_import.parsers import catalogue
+    from piwik_import.report import Report, SourceReport
+    from piwik_import.translate import Plan, Translator
+
+    def read(
+        log: Path, *, size: int = 1 << 20, form: str | None = None, offset: int = 0, line: int = 1, **hints: object
+    ):
+        monkeypatch.setattr(source.Source.blocks, "__kwdefaults__", {"size": size, "limit": source.LINE_LIMIT})
+        monkeypatch.setattr(framing, "BLOCK_SIZE", size)
+        (job,) = jobs.prepare([str(log)], [catalogue.named(form)] if form else [], "time", None, hints=Hints(**hints))
+        job.offset, job.line = offset, line
+        report = Report(dry_run=True, sources=[SourceReport(str(log))])
+        filters = FilterSettings(bots=True, static=True, errors=True, redirects=True)
+        translate = Translator(Plan(0, job.definition, filters, HitSettings(1, "http://example.org"), keep_hits=True))
+        entries, before = [], offset
+        for block in job.blocks():
+            assert before <= block.offset < block.end
+            before = block.end
+            batch = translate(block)
+            report.add_batch(0, batch)
+            assert batch.lines == len(batch.entries) + len(batch.bad) + batch.filtered.total()
+            entries += batch.entries
+        return report, entries
+
+    return read

@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "clock": "memo errors",
     "stream": "errors",
     "source": "errors stream",
-    "parsers": "errors memo mapping clock",
+    "hints": "",
+    "parsers": "errors memo mapping clock hints",
     "filters": "memo parsers",
     "hits": "memo tracking parsers filters",
     "variables": "memo kinds mapping tracking",
@@ -36,7 +37,8 @@ MAY_IMPORT = {
     "visitors": "memo mapping tracking",
     "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",
     "express": "memo tracking parsers filters hits",
-    "translate": "memo tracking source parsers filters hits shaping express",
+    "framing": "source parsers",
+    "translate": "memo tracking source parsers filters hits shaping express framing",
     "lanes": "translate",
     "connection": "",
     "address": "errors connection",
@@ -56,17 +58,17 @@ MAY_IMPORT = {
     "acknowledged": "translate lanes identity journal",
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
-    "jobs": "errors source parsers journal resume",
+    "jobs": "errors source hints parsers framing journal resume",
     "delivery": "errors translate lanes policy pace chunk evidence rejects client report acknowledged",
     "check": "errors connection address client",
     "credentials": "errors",
     "interrupt": "errors",
     "keyring": "errors mapping shaping report journal jobs",
-    "importer": "errors address connection policy source parsers filters hits shaping translate lanes client report"
-    " identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt keyring",
+    "importer": "errors address connection policy source hints parsers filters hits shaping translate lanes client"
+    " report identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt keyring",
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
-    "cli": "errors parameters mapping reference address connection policy source parsers hits variables searches"
+    "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
     " visitors shaping report summary journal ledger check credentials rejects importer progress sandbox",
     "__main__": "cli",
 }

@@ -15,7 +15,7 @@ from conftest import line_of
 from piwik_import import __version__
 from piwik_import.cli.main import cli
 from piwik_import.errors import EXIT_CODES
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue, wrappers
 
 
 def assert_one_line(outcome, code, *words):
@@ -294,21 +294,103 @@ def test_every_command_has_help(run_program, command):
 # ---- formats
 
 
-def test_formats_lists_every_format(run_program):
-    lines = run_program("formats").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [*definition.known()]
+def test_formats_lists_every_format_and_every_wrapper(run_program):
+    formats, between, around = run_program("formats").stdout.split("\n\n")
+    assert [line.split()[0] for line in formats.splitlines()] == [*catalogue.known()]
+    assert between.startswith("Wrappers")
+    assert [line.split()[0] for line in around.splitlines()] == [*wrappers.known()]
+
+
+def test_formats_shows_a_wrapper_with_its_samples(run_program):
+    outcome = run_program("formats", "cri")
+    assert outcome.code == 0
+    for sample in wrappers.named("cri").samples:
+        assert sample["line"] in outcome.stdout
 
 
 def test_formats_shows_one_with_its_samples(run_program):
     outcome = run_program("formats", "combined")
     assert outcome.code == 0
-    for sample in definition.named("combined").samples:
+    for sample in catalogue.named("combined").samples:
         assert sample["line"] in outcome.stdout
+
+
+STRING = '%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"'
+NGINX = """http { log_format main '$remote_addr - $remote_user [$time_local] "$request" '
+    '$status $body_bytes_sent "$http_referer" "$http_user_agent"'; log_format other '$status'; }
+"""
+
+
+def test_a_log_is_read_by_the_string_of_its_server(run_program, make_log):
+    log = make_log()
+    by_itself = json.loads(run_program("--dry-run", "--summary", "json", log).stdout)
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format", STRING, log)
+    read = json.loads(outcome.stdout)
+    assert outcome.code == 0
+    assert read["sources"][0]["format"] == "apache"
+    assert read["lines"] == by_itself["lines"]
+
+
+def test_a_log_is_read_by_the_configuration_of_its_server(run_program, make_log, tmp_path):
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(NGINX)
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-from", conf, make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "combined"
+    assert "log formats to choose among: combined, main\n" in outcome.stderr
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-from", conf, "--format", "main", make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "main"
+    broken = run_program("--dry-run", "--log-format-from", conf, "--format", "other", make_log())
+    assert broken.code == 2
+    assert "nginx.conf:2: other: There is no request in it" in broken.stderr
+    other = tmp_path / "other.log"
+    other.write_text("nothing\nof it\n")
+    refused = run_program("--dry-run", "--log-format-from", conf, other)
+    assert refused.code == 2
+    assert "none of the formats combined, main fits this log" in refused.stderr
+
+
+def test_a_log_is_read_by_a_regular_expression(run_program, make_log):
+    regex = r'(?P<ip>\S+) \S+ \S+ \[(?P<date>.*?)\] "\S+ (?P<path>\S+) \S+" (?P<status>\d+) .* "(?P<user_agent>[^"]*)"$'
+    outcome = run_program("--dry-run", "--summary", "json", "--log-format-regex", regex, make_log())
+    assert json.loads(outcome.stdout)["sources"][0]["format"] == "regex"
+    assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
+
+
+def test_a_string_that_fits_nothing_says_where_it_stops(run_program, make_log):
+    outcome = run_program("--dry-run", "--log-format", "%h %t %U", make_log())
+    assert outcome.code == 2
+    assert "format apache fits none of its first" in outcome.stderr
+    assert "which does not fit: column" in outcome.stderr
+
+
+def test_a_wrong_string_is_pointed_at(run_program, make_log):
+    outcome = run_program("--dry-run", "--log-format", "%h %t %y", make_log())
+    assert outcome.code == 2
+    assert outcome.stderr.endswith("\n    %h %t %y\n          ^\n")
+
+
+def test_formats_makes_a_file_of_a_string_and_a_log(run_program, make_log, tmp_path):
+    made = run_program("formats", "--make", STRING, make_log())
+    assert made.code == 0
+    path = tmp_path / "mine.toml"
+    path.write_text(made.stdout)
+    assert len(catalogue.read(path).samples) >= 1
+    outcome = run_program("--dry-run", "--summary", "json", "--format", path, make_log())
+    assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
+
+
+def test_formats_lists_and_makes_those_of_a_configuration(run_program, tmp_path):
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(NGINX)
+    listed = run_program("formats", "--log-format-from", conf).stdout.splitlines()
+    assert listed == ["combined", "main", "other  (There is no request in it: neither a request line nor a path)"]
+    made = run_program("formats", "--log-format-from", conf, "main")
+    assert 'pattern = \'{ip} - {user} [{time}] "{request}" {status}' in made.stdout
 
 
 def test_a_format_may_be_named_and_may_be_a_file(run_program, make_log):
     log = make_log(lines=3)
-    path = definition.folder() / "combined.toml"
+    path = catalogue.folder() / "combined.toml"
     for name in ("combined", path):
         assert "3  would be imported" in run_program("--dry-run", "--format", name, log).stdout
 
@@ -350,3 +432,52 @@ def test_the_sandbox_serves_until_it_is_stopped_and_then_tells_what_came(
 def test_the_program_is_a_module_too(start_program):
     process = start_program("--version", stdin=subprocess.DEVNULL)
     assert process.communicate(timeout=10)[0].startswith(b"piwik-import ")
+
+
+ODD = '{"when":"2026-07-01 10:00:00","who":{"addr":["203.0.113.1,198.51.100.9,192.0.2.5"]},"what":"/a?b","took":"0.25"}'
+
+
+def test_a_log_that_no_format_knows_is_read_as_the_options_say(run_program, tmp_path):
+    log = tmp_path / "odd.ndjson"
+    log.write_text(f"{ODD}\n{ODD}\n")
+    fields = ("time=when:any", "ip=who.addr[0]", "target=what", "generation_time=took:s")
+    options = [text for one in fields for text in ("--field", one)]
+    options += ["--timezone", "Europe/Berlin", "--trusted-proxy", "192.0.2.0/24,10.0.0.0/8"]
+    outcome = run_program("--dry-run", "--output", "-", *options, log)
+    hit = json.loads(outcome.stdout.splitlines()[0])
+    assert (hit["cip"], hit["cdt"], hit["gt_ms"]) == ("198.51.100.9", "2026-07-01 08:00:00", 250)
+    assert hit["url"] == "http://localhost/a?b"
+
+
+def test_options_that_may_be_repeated_are_lists_in_the_configuration(run_program, tmp_path):
+    log = tmp_path / "odd.ndjson"
+    log.write_text(f"{ODD}\n")
+    config = tmp_path / "config.toml"
+    config.write_text('field = ["time=when:any", "target=what", "ip=who.addr[0]"]\ntrusted-proxy = "192.0.2.0/24"')
+    outcome = run_program("--config", config, "--dry-run", "--output", "-", log)
+    assert json.loads(outcome.stdout.splitlines()[0])["cip"] == "198.51.100.9"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--timezone", "Mars"), "--timezone: there is no time zone 'Mars'"),
+        (("--trusted-proxy", "10.0.0.0/99"), "--trusted-proxy: '10.0.0.0/99' is no network"),
+        (("--field", "time"), "--field time: write it as NAME=PATH"),
+        (("--field", "agent=ua"), "--field: no such field: agent"),
+        (("--field", "ip=a..b"), "--field: 'a..b' is no path"),
+        (("--wrapper", "dockr"), "--wrapper dockr: there is no such wrapper; there are aws_logs_tail"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_as_asked_is_said_in_one_message(option, message, run_program, make_log):
+    outcome = run_program("--dry-run", *option, make_log())
+    assert (outcome.code, outcome.stderr.count("\n")) == (2, 1)
+    assert outcome.stderr.startswith(f"piwik-import: {message}")
+
+
+def test_host_names_in_place_of_addresses_are_told_in_the_summary(run_program, tmp_path, make_log):
+    log = tmp_path / "names.log"
+    log.write_text(make_log(lines=3).read_text().replace("198.18.0.", "client.example."))
+    outcome = run_program("--dry-run", log)
+    assert "Note: 3 hits have a host name where their client's address should be" in outcome.stdout

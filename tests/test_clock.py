@@ -223,3 +223,92 @@ def test_a_pattern_of_strptime_is_a_form():
 def test_a_form_that_there_is_not_is_refused_before_any_line(form, error):
     with pytest.raises(error):
         clock.reader(form)
+
+
+EPOCHS = {
+    "1795248902": "2026-11-21 08:15:02",
+    "1795248902.5": "2026-11-21 08:15:02.500",
+    "1795248902123": "2026-11-21 08:15:02.123",
+    "1795248902123456": "2026-11-21 08:15:02.123456",
+    "1795248902123000000": "2026-11-21 08:15:02.123",
+}
+
+
+@pytest.mark.parametrize(("text", "moment"), EPOCHS.items(), ids=EPOCHS)
+def test_the_unit_of_a_number_is_told_by_its_digits(text, moment):
+    assert clock.anything(text) == in_utc(moment)
+
+
+@pytest.mark.parametrize("form", ["epoch_us", "epoch_ns"])
+def test_smaller_units_since_1970_are_read(form):
+    digits = {"epoch_us": "1795248902123456", "epoch_ns": "1795248902123456000"}[form]
+    assert clock.reader(form)(digits).replace(microsecond=0) == in_utc("2026-11-21 08:15:02")
+
+
+ZONES = {
+    ("iso8601@Europe/Berlin", "2026-07-01T09:15:02"): "2026-07-01 07:15:02",
+    ("iso8601@Europe/Berlin", "2026-11-21 09:15:02,5"): "2026-11-21 08:15:02.500",
+    ("iso8601@Europe/Berlin", "2026-11-21T09:15:02Z"): "2026-11-21 09:15:02",
+    ("any@+01:00", "2026/11/21 09:15:02"): "2026-11-21 08:15:02",
+    ("%d.%m.%Y %H:%M@-0530", "21.11.2026 09:15"): "2026-11-21 14:45:00",
+    ("%Y@%H", "2026@09"): "2026-01-01 09:00:00",
+    # The hour that is skipped on 2026-03-29 counts as if the clocks were not yet changed.
+    ("iso8601@Europe/Berlin", "2026-03-29T02:30:00"): "2026-03-29 01:30:00",
+    ("iso8601@Europe/Berlin", "2026-03-29T01:59:59"): "2026-03-29 00:59:59",
+    ("iso8601@Europe/Berlin", "2026-03-29T03:00:00"): "2026-03-29 01:00:00",
+    # Of the hour that comes twice on 2026-10-25 the first is meant.
+    ("iso8601@Europe/Berlin", "2026-10-25T02:30:00"): "2026-10-25 00:30:00",
+    ("iso8601@Europe/Berlin", "2026-10-25T03:00:00"): "2026-10-25 02:00:00",
+}
+
+
+@pytest.mark.parametrize(("form", "text"), ZONES, ids=map(str, ZONES))
+def test_a_form_may_name_the_zone_of_times_that_name_none(form, text):
+    assert clock.reader(form)(text) == in_utc(ZONES[form, text])
+
+
+@pytest.mark.parametrize("zone", ["Mars", "", "+1", "+25:00", "../UTC", "/etc/passwd", "Europe", "Europe/\0"])
+def test_a_zone_that_there_is_not_is_refused(zone):
+    with pytest.raises(ValueError, match="there is no time zone"):
+        clock.named_zone(zone)
+
+
+YEARS = {
+    ("Nov 21 09:15:02", "2026-11-22"): "2026-11-21 09:15:02",
+    ("Nov 23 09:15:02", "2026-11-22"): "2025-11-23 09:15:02",
+    ("Nov 22 23:15:02", "2026-11-22T12:00:00"): "2026-11-22 23:15:02",  # a zone to the east, or a fast clock
+    ("Dec 31 23:59:60", "2026-01-01"): "2025-12-31 23:59:59",
+    ("Jan  1 00:00:01", "2025-12-31T23:00:00"): "2026-01-01 00:00:01",
+    ("Feb 29 00:00:00", "2026-11-22"): "2024-02-29 00:00:00",
+    ("Feb 29 00:00:00", "2103-11-22"): "2096-02-29 00:00:00",
+}
+
+
+@pytest.mark.parametrize(("text", "latest"), YEARS, ids=map(str, YEARS))
+def test_a_time_without_a_year_is_of_the_last_one_in_which_it_is_not_in_the_future(text, latest):
+    assert clock.reader(f"syslog@UTC@{latest}")(text) == in_utc(YEARS[text, latest])
+
+
+def test_without_a_latest_time_that_is_now():
+    now = datetime.now(UTC)
+    assert now - clock.syslog(f"{now:%b} {now.day:2} {now:%H:%M:%S}") < timedelta(seconds=1)
+    later = now + timedelta(days=3)
+    assert now - clock.syslog(f"{later:%b} {later.day:2} {later:%H:%M:%S}") > timedelta(days=300)
+
+
+@pytest.mark.parametrize(
+    "text", ["Nov 21", "nov 21 09:15:02", "Nov 32 09:15:02", "Nov 21 24:15:02", "Xxx 21 09:15:02", ""]
+)
+def test_what_is_no_time_of_syslog_is_refused(text):
+    with pytest.raises(ValueError, match=r".*"):
+        clock.syslog(text)
+
+
+@given(st.datetimes(datetime(1999, 1, 1), datetime(2037, 12, 31)).map(lambda time: time.replace(microsecond=0)))
+def test_a_time_written_in_any_form_is_the_same(moment):
+    there = moment.replace(tzinfo=UTC)
+    assert clock.anything(there.isoformat()) == clock.anything(f"{there:%d/%b/%Y:%H:%M:%S +0000}") == there
+    berlin = there.astimezone(clock.named_zone("Europe/Berlin"))
+    if not berlin.fold:
+        assert clock.reader("iso8601@Europe/Berlin")(f"{berlin:%Y-%m-%dT%H:%M:%S}") == there
+    assert clock.syslog(f"{moment:%b} {moment.day:2} {moment:%H:%M:%S}", latest=there) == there

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from piwik_import import parsers
 from piwik_import.errors import FormatError, UnknownFormat, UsageError
 from piwik_import.filters import FilterSettings
+from piwik_import.hints import Hints
 from piwik_import.hits import HitSettings
 from piwik_import.jobs import Job
-from piwik_import.parsers import definition, headers
+from piwik_import.parsers import catalogue, headers
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import recognise
@@ -33,7 +34,7 @@ from piwik_import.source import Source
 from piwik_import.tracking import decode
 from piwik_import.translate import Batch, Plan, Translator
 
-KNOWN = definition.known()
+KNOWN = catalogue.known()
 WITH_COLUMNS = [pytest.param(one, id=one.name) for one in KNOWN.values() if one.columns is not None]
 W3C_LOG, IIS, CLOUDFRONT = KNOWN["w3c_extended"], KNOWN["iis"], KNOWN["cloudfront"]
 ALL = FilterSettings(bots=True, static=True, errors=True, redirects=True)
@@ -53,6 +54,38 @@ def fault_of(fields, line, form=W3C_LOG, above=()):
 
 
 # ---- lines
+
+
+@pytest.mark.parametrize(
+    ("name", "hour"), [("iis_native", 8), ("shoutcast", 8), ("iis", 9), ("w3c_extended", 9), ("cloudfront", 9)]
+)
+def test_a_zone_is_that_of_logs_in_local_time_and_of_no_others(name, hour):
+    form = catalogue.known()[name].read_as(Hints(timezone="Europe/Berlin"))
+    line = "2026-11-21\t09:15:02\t192.0.2.1\t/a"
+    above = ["#Fields: date\ttime\tc-ip\tcs-uri-stem"]
+    if name == "iis_native":
+        above, line = (
+            [],
+            "192.0.2.5, -, 11/21/26, 9:15:02, W3SVC1, WEB1, 192.0.2.1, 45, 163, 32, 200, 0, GET, /a, -,",
+        )
+    if name in ("iis", "shoutcast"):
+        above, line = [above[0].replace("\t", " ")], line.replace("\t", " ")
+    (record,) = form.records([*above, line])
+    assert record.time == datetime(2026, 11, 21, hour, 15, 2, tzinfo=UTC)
+
+
+def test_the_time_of_a_column_for_local_time_is_of_the_zone():
+    form = catalogue.known()["iis"].read_as(Hints(timezone="Europe/Berlin"))
+    record = record_of("date-local time-local c-ip cs-uri-stem", "2026-11-21 09:15:02 192.0.2.1 /a", form)
+    assert record.time == datetime(2026, 11, 21, 8, 15, 2, tzinfo=UTC)
+
+
+def test_the_user_may_say_which_column_gives_a_field():
+    form = W3C_LOG.read_as(Hints(fields={"ip": ["x-real-ip"], "host": ["X-Site"]}, trusted_proxies=["10.0.0.0/8"]))
+    fields, line = "date time c-ip x-real-ip x-site cs-uri-stem", "2026-11-21 09:15:02 10.0.0.1 {} example.org /a"
+    assert record_of(fields, line.format("192.0.2.9"), form)[:1] == ("192.0.2.9",)
+    assert record_of(fields, line.format("-"), form).ip == "10.0.0.1"
+    assert record_of(fields, line.format("-"), form).host == "example.org"
 
 
 @pytest.mark.parametrize(
@@ -554,9 +587,9 @@ def test_a_time_in_two_parts_is_read_in_patterns_and_in_json(tmp_path):
     pattern, json_file = tmp_path / "p.toml", tmp_path / "j.toml"
     pattern.write_text("pattern = '{ip} {date:mdy} {time} \"{request}\" {status}'")
     json_file.write_text("[json]\ndate = 'd:%d.%m.%Y'\ntime = 't:%H.%M.%S %z'\npath = 'p'")
-    record = definition.read(pattern).compile()('192.0.2.1 11/21/26 8:15:02 "GET / HTTP/1.1" 200')
+    record = catalogue.read(pattern).compile()('192.0.2.1 11/21/26 8:15:02 "GET / HTTP/1.1" 200')
     assert record.time == datetime(2026, 11, 21, 8, 15, 2, tzinfo=UTC)
-    parse = definition.read(json_file).compile()
+    parse = catalogue.read(json_file).compile()
     assert parse('{"d":"21.11.2026","t":"08.15.02 +0100","p":"/"}').time == datetime(2026, 11, 21, 7, 15, 2, tzinfo=UTC)
     for line in ['{"t":"08.15.02 +0100","p":"/"}', '{"d":null,"t":8,"p":"/"}', '{"d":"","t":"-","p":"/"}']:
         with pytest.raises(BadLine):
@@ -567,4 +600,4 @@ def test_a_format_that_makes_no_sense_is_refused_before_any_line(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("[columns]\ntime = 'time'\npath = 'page'")
     with pytest.raises(FormatError, match="no such field: page"):
-        Translator(plan(definition.read(path)))
+        Translator(plan(catalogue.read(path)))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from piwik_import.errors import UnknownFormat
-from piwik_import.parsers.definition import Definition, known
+from piwik_import.parsers import wrappers
+from piwik_import.parsers.catalogue import known
+from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import LINES, lines_of, recognise
+from piwik_import.parsers.record import OtherLine
 
 KNOWN = known()
 COMBINED, COMMON, VHOST_COMBINED, NGINX_JSON = (
@@ -107,3 +110,38 @@ def test_the_head_of_a_log_is_cut_into_whole_lines_that_are_not_empty(head, line
 
 def test_no_more_lines_are_looked_at_than_it_takes():
     assert lines_of(b"\na" * 1000 + b"\n") == ["a"] * LINES
+
+
+def test_two_formats_in_the_log_of_a_container_are_both_read():
+    envoy, text = (KNOWN[name].samples[0]["line"] for name in ("envoy_json", "envoy"))
+    lines = [f"2026-11-21T08:15:02.413656027Z stdout F {line}" for line in (envoy, text, envoy, "starting", text)]
+    found = recognise("log", lines, KNOWN.values(), [None, *wrappers.known().values()])
+    assert found.label == "envoy_json and envoy in cri"
+    parse = found.compile()
+    assert [parse(line).path for line in lines[:3]] == ["/a", "/api", "/a"]
+    with pytest.raises(OtherLine):
+        parse(lines[3])
+
+
+def test_a_log_of_which_few_lines_tell_of_requests_is_recognised_where_the_others_are_known_for_what_they_are():
+    caddy = KNOWN["caddy"].samples[0]["line"]
+    other = '{"level":"debug","ts":1742400753.05,"logger":"http.handlers.reverse_proxy","msg":"selected upstream"}'
+    assert recognised(*[other] * 19, caddy) == "caddy"
+    with pytest.raises(UnknownFormat):
+        recognised(*[other] * 20, caddy)
+
+
+def test_what_s3_does_by_itself_is_no_request():
+    sample = KNOWN["s3"].samples[0]["line"]
+    parse = KNOWN["s3"].compile()
+    for operation in ("S3.EXPIRE.OBJECT", "REST.GET.BUCKET", "BATCH.DELETE.OBJECT"):
+        with pytest.raises(OtherLine):
+            parse(sample.replace("WEBSITE.GET.OBJECT", operation))
+    assert parse(sample.replace("WEBSITE.GET.OBJECT", "REST.HEAD.OBJECT")).status == 200
+
+
+def test_json_with_a_time_and_a_path_but_neither_client_nor_status_is_no_access_log():
+    line = '{"time":"2026-11-21T08:15:02Z","level":"info","path":"/etc/app.conf","msg":"read"}'
+    with pytest.raises(UnknownFormat):
+        recognised(line)
+    assert recognised(line.replace('"msg"', '"status":200,"msg"')) == "json"

@@ -17,7 +17,7 @@ from piwik_import.errors import EXIT_CODES
 from piwik_import.filters import REASONS
 from piwik_import.mapping import CONVERSIONS
 from piwik_import.parameters import PARAMETERS
-from piwik_import.parsers.definition import folder, read
+from piwik_import.parsers.catalogue import folder, read
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.shaping import STANDARD
 from piwik_import.visitors import CHOICES
@@ -58,7 +58,7 @@ def test_readme_shows_what_its_first_command_prints():
 
 
 def test_every_option_that_readme_names_exists():
-    commands = ("check", "replay", "journal", "sandbox", "params")
+    commands = ("check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
@@ -142,10 +142,19 @@ def test_the_example_in_the_readme_of_formats_is_a_format(tmp_path):
 def test_every_example_in_the_readme_of_formats_compiles(tmp_path):
     for number, text in enumerate(blocks(FORMATS, "toml")):
         example = tmp_path / f"my{number}.toml"
-        example.write_text(text)
+        example.write_text(text + "[json]\ntime = 't'\npath = 'p'\n" if text.startswith("only") else text)
         assert read(example).compile()
+    (columns,) = [text for text in blocks(FORMATS, "toml") if "[columns]" in text]
+    example.write_text(columns)
     (record,) = read(example).records(["2026-11-21\t08:15:02\twww.example.org/a?b=1"])
     assert (record.host, record.path, record.query) == ("www.example.org", "/a", "b=1")
+
+
+def test_the_regular_expression_in_the_readme_of_formats_is_a_format(tmp_path):
+    (example,) = (block for block in blocks(FORMATS, "toml") if block.startswith("regex"))
+    (tmp_path / "my.toml").write_text(example)
+    record = read(tmp_path / "my.toml").compile()("192.0.2.1 [2026-11-21 09:15:02 +0100] /a?b=c 200 2500")
+    assert (record.path, record.query, record.generation_time, record.time.hour) == ("/a", "b=c", 2, 8)
 
 
 def test_every_module_stands_in_the_table_of_contributing():

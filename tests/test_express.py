@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from piwik_import.express import applies
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue, definition, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.parsers.pattern import Pattern
 from piwik_import.source import Block, Source
 from piwik_import.translate import Batch, Plan, Translator
 
@@ -43,7 +44,7 @@ Ways = tuple[Translator, Translator]
 
 
 def plan(name: str = "combined", settings: tuple[FilterSettings, HitSettings] = USUAL) -> Plan:
-    return Plan(2, definition.named(name), *settings)
+    return Plan(2, catalogue.named(name), *settings)
 
 
 def ways(how: Plan) -> Ways:
@@ -191,7 +192,7 @@ def test_any_objects_come_to_the_same_either_way(settings, values, ends):
 
 def test_a_request_in_parts_comes_to_the_same_either_way():
     parts = replace(
-        definition.named("common"), name="parts", pattern="{ip} [{time}] {method} {path} {query} {length}0 {host}"
+        catalogue.named("common"), name="parts", pattern="{ip} [{time}] {method} {path} {query} {length}0 {host}"
     )
     line = "192.0.2.1 [10/Oct/2020:13:55:36 +0000] {} {} {} {} {}"
     rows = [
@@ -211,11 +212,27 @@ def test_a_request_in_parts_comes_to_the_same_either_way():
     )
 
 
-@pytest.mark.parametrize("name", definition.known())
+@pytest.mark.parametrize("name", catalogue.known())
 def test_every_sample_of_every_format_comes_to_the_same_either_way(name):
-    lines = [str(sample["line"]) for one in definition.known().values() for sample in one.samples]
+    lines = [str(sample["line"]) for one in catalogue.known().values() for sample in one.samples]
     short, long = translated("\n".join(lines).encode(), ways_of(name, "usual"))
     assert short == long
+
+
+PATTERNS = [one for one in catalogue.known().values() if one.pattern]
+SAMPLES = [str(sample["line"]) for one in PATTERNS for sample in one.samples]
+
+
+@pytest.mark.parametrize("known", PATTERNS, ids=[one.name for one in PATTERNS])
+@settings_of_hypothesis(deadline=None)
+@given(line=broken(st.sampled_from(SAMPLES)))
+def test_what_the_quick_expression_finds_the_strict_one_does(known, line):
+    pattern = Pattern(known.pattern or "", [*known.pieces], known.escapes)
+    quick = None if "\\" in line else pattern._quick.match(line)
+    if quick is not None:
+        strict = pattern._strict.match(line)
+        assert strict is not None
+        assert strict.groups() == quick.groups()
 
 
 @pytest.mark.skipif(not LOGS.is_dir(), reason="PIWIK_IMPORT_REAL_LOGS names no folder of real logs")
@@ -225,7 +242,7 @@ def test_every_sample_of_every_format_comes_to_the_same_either_way(name):
 )
 def test_every_line_of_a_real_log_comes_to_the_same_either_way(log, settings):
     source = Source(str(LOGS / log))
-    how = plan(recognise(log, lines_of(source.head()), definition.known().values()).name, SETTINGS[settings])
+    how = plan(recognise(log, lines_of(source.head()), catalogue.known().values()).name, SETTINGS[settings])
     short, long = ways(how)
     for block in source.blocks(size=200_000):
         one, other = short(block), long(block)
@@ -304,9 +321,21 @@ class More(HitSettings):
 
 
 def test_what_is_not_known_there_sends_the_lines_the_long_way():
-    known = definition.named("combined")
+    known = catalogue.named("combined")
     assert known.pattern
     assert applies(known, *USUAL)
     assert applies(known, FilterSettings(), More(1))
     assert not applies(known, FilterSettings(), More(1, title="x"))
     assert not applies(replace(known, pattern=known.pattern + " {visitor}"), *USUAL)
+    assert not applies(replace(known, pattern=known.pattern + "{(} {generation_time}{)}"), *USUAL)
+    assert not applies(replace(known, pattern=known.pattern.replace("{request}", "{request:absolute_h2}")), *USUAL)
+    assert not applies(replace(known, escapes="hash"), *USUAL)
+    assert not applies(replace(known, wrapper=wrappers.known()["cri"]), *USUAL)
+    assert not applies(replace(known, also=catalogue.named("common")), *USUAL)
+    keys = {"time": "t:iso8601", "path": "p"}
+    assert applies(replace(known, pattern=None, json=keys), *USUAL)
+    for more in ({"path": ["p", "q"]}, {"path": "a.p"}, {"target": "u:absolute"}, {"scheme": "s"}, {"request": "r"}):
+        assert not applies(replace(known, pattern=None, json=keys | more), *USUAL)
+    assert not applies(replace(known, pattern=None, json=keys, only={"x": True}), *USUAL)
+    assert not applies(replace(known, pattern=None, json=keys, spread=True), *USUAL)
+    assert not applies(definition.Definition("own", "", "", regex=r"(?P<date>\S+ \S+) (?P<path>\S+)"), *USUAL)

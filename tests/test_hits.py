@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from piwik_import.hits import DOWNLOADS, HitMaker, HitSettings, visitor_key
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.request import from_line
 from piwik_import.tracking import decode, encode
@@ -206,7 +206,7 @@ def test_times_are_sent_in_utc_without_a_fraction():
     ],
 )
 def test_bytes_that_are_not_utf_8_are_sent_as_the_same_bytes(logged, wire):
-    parse = definition.named("combined").compile()
+    parse = catalogue.named("combined").compile()
     text = (
         f'192.0.2.1 - {logged} [10/Oct/2020:13:55:36 -0700] "GET /{logged}?{logged} HTTP/1.1" 404 12 '
         f'"http://r.example/{logged}" "{logged}"'
@@ -219,7 +219,7 @@ def test_bytes_that_are_not_utf_8_are_sent_as_the_same_bytes(logged, wire):
 
 
 def test_half_a_pair_of_surrogates_in_a_json_log_is_no_crash():
-    parse = definition.named("nginx_json").compile()
+    parse = catalogue.named("nginx_json").compile()
     text = r'{"ip": "a.example", "path": "/\ud83d\xff", "status": 404, "user_agent": "\udfff", "date": "2020-10-10"}'
     found = HitMaker(SETTINGS)(parse(text))
     assert found["action_name"] == "404/URL = %2F%EF%BF%BD%FF"

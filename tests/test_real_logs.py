@@ -12,9 +12,10 @@ import pytest
 
 from piwik_import.errors import UnknownFormat
 from piwik_import.filters import FilterSettings
+from piwik_import.hints import Hints
 from piwik_import.hits import HitSettings
 from piwik_import.jobs import Job
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue, definition, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.source import Block, Source
 from piwik_import.tracking import decode
@@ -36,20 +37,22 @@ ELASTIC = "combined_elastic_10k.log"
 
 
 def recognised(source: Source) -> definition.Definition:
-    return recognise(source.name, lines_of(source.head()), definition.known().values())
+    around = [None, *wrappers.known().values()]
+    return recognise(source.name, lines_of(source.head()), catalogue.recognisable(), around)
 
 
 def imported(name: str, filters: FilterSettings = ALL) -> tuple[str, list[Batch]]:
     """Translate a log as an import would; return its format and the batches."""
-    job, batches = Job(Source(str(LOGS / name)), None, [*definition.known().values()]), []
+    job, batches = Job(Source(str(LOGS / name)), catalogue.recognisable()), []
     translate: Callable[[Block], Batch] = without_format
     for block in job.blocks():
         job.recognise(block)
         if job.definition is not None and translate is without_format:
-            translate = Translator(Plan(0, job.definition, filters, HitSettings(1, "http://example.org")))
+            plan = Plan(0, job.definition, filters, HitSettings(1, "http://example.org"), keep_hits=True)
+            translate = Translator(plan)
         batches.append(translate(block))
     assert job.definition is not None
-    return job.definition.name, batches
+    return job.definition.label, batches
 
 
 def sums(batches: list[Batch]) -> tuple[int, int, Counter[str], list[int]]:
@@ -94,29 +97,28 @@ def test_by_default_bots_static_files_errors_and_redirects_are_left_out_of_them(
     assert filtered["redirect"] == 164
 
 
-WHOLE = {
-    "combined_hackers_nielsbasjes.log": (3456, 3443, {"proxy": 13}, []),
-    "combined_shop_lnav.log": (1000, 1000, {}, []),
-    "combined_playground_lnav.log.gz": (2492, 2492, {}, []),
-    "nginx_opensearch_raw.log": (1408, 1408, {}, []),
-    "crowdsec_nginx-http-malformed.log": (12, 0, {"garbage_request": 12}, []),
-    "crowdsec_traefik_clf.log": (9, 7, {"blank": 2}, []),
+WHOLE = {  # format, lines, hits, left out, bad
+    "combined_hackers_nielsbasjes.log": ("combined", 3456, 3443, {"proxy": 13}, []),
+    "combined_shop_lnav.log": ("nginx_main", 1000, 1000, {}, []),
+    "combined_playground_lnav.log.gz": ("combined", 2492, 2492, {}, []),
+    "nginx_opensearch_raw.log": ("nginx_main", 1408, 1408, {}, []),
+    "crowdsec_nginx-http-malformed.log": ("combined", 12, 0, {"garbage_request": 12}, []),
+    "crowdsec_traefik_clf.log": ("traefik_clf", 9, 7, {"blank": 2}, []),
     # Line 2 lacks ident and user.
-    "combined_bad_lnav.log": (3, 2, {}, [2]),
+    "combined_bad_lnav.log": ("combined", 3, 2, {}, [2]),
     # 1 and 13 to 15 are of the common format, 9 to 12 have a virtual host; 8 is cut in the user agent.
-    "apache_access_plaso.log": (15, 6, {}, [1, 8, 9, 10, 11, 12, 13, 14, 15]),
+    "apache_access_plaso.log": ("combined", 15, 6, {}, [1, 8, 9, 10, 11, 12, 13, 14, 15]),
     # 6 is of the common format, 7 has a virtual host, 8 and 9 are of an error log.
-    "crowdsec_apache2-logs.log": (9, 5, {}, [6, 7, 8, 9]),
+    "crowdsec_apache2-logs.log": ("combined", 9, 5, {}, [6, 7, 8, 9]),
     # 6 has a virtual host, 8 lacks the user, 9 is of an error log.
-    "crowdsec_nginx_http-logs.log": (9, 6, {}, [6, 8, 9]),
+    "crowdsec_nginx_http-logs.log": ("combined", 9, 6, {}, [6, 8, 9]),
 }
 
 
 @pytest.mark.parametrize(("name", "expected"), WHOLE.items(), ids=WHOLE)
 def test_every_line_of_a_real_log_is_a_hit_or_what_it_looks_like_to_the_eye(name, expected):
     log_format, batches = imported(name)
-    assert log_format == "combined"
-    assert sums(batches) == expected
+    assert (log_format, *sums(batches)) == expected
 
 
 W3C = {
@@ -144,7 +146,7 @@ def test_real_logs_that_a_server_takes_for_too_old_are_read_all_the_same(name, l
     found, batches = imported(name)
     assert found == log_format
     assert {bad.reason.partition(":")[0] for batch in batches for bad in batch.bad} == {"cdt"}
-    known = definition.known()[found]
+    known = catalogue.known()[found]
     records = [*known.records(lines_of((LOGS / name).read_bytes()))]
     assert len(records) == lines
     assert all(record.ip and record.path.startswith("/") and record.status == 200 for record in records)
@@ -164,19 +166,68 @@ def test_the_values_in_a_real_log_are_what_the_eye_sees():
     assert not any("%" in agent for agent in agents)
 
 
+OTHERS = {
+    "aws_elb_opensearch_raw.log": ("alb", 63, 63, {}),
+    "crowdsec_aws-alb-logs.log": ("alb", 14, 14, {}),
+    "azure_appgw_access_plaso.json": ("azure_appgw_v2", 2, 2, {}),
+    "caddy_lnav_1.ndjson": ("caddy", 4, 4, {}),
+    # 11 is of a reverse proxy's own log.
+    "crowdsec_caddy-logs.log": ("caddy", 12, 10, {"other": 1, "blank": 1}),
+    "crowdsec_cri-logs.log": ("ingress_nginx in cri", 3, 3, {}),
+    "crowdsec_docker-logs.log": ("ingress_nginx in docker_json", 3, 3, {}),
+    # 4, 5, 9 and 10 are text, the others JSON.
+    "crowdsec_envoy-logs.log": ("envoy_json and envoy in cri", 10, 10, {}),
+    "crowdsec_fastly-logs.log": ("fastly in syslog_iso", 4, 4, {}),
+    # 6 is of a plug-in.
+    "crowdsec_traefik_json.log": ("traefik_json", 7, 6, {"other": 1}),
+}
+
+
+def test_the_lines_of_haproxy_behind_syslog_are_read_and_its_words_about_itself_are_none():
+    label, batches = imported("haproxy_lnav.log")
+    lines, hits, filtered, bad = sums(batches)
+    assert (label, lines, hits, dict(filtered), bad) == ("haproxy in syslog_3164", 17, 13, {"other": 3}, [14])
+
+
+@pytest.mark.parametrize(("name", "expected"), OTHERS.items(), ids=OTHERS)
+def test_every_line_of_a_real_log_of_clouds_and_containers_is_what_it_looks_like_to_the_eye(name, expected):
+    label, batches = imported(name)
+    lines, hits, filtered, bad = sums(batches)
+    assert (label, lines, hits, dict(filtered), bad) == (*expected, [])
+
+
+def test_the_fields_of_real_lines_are_right():
+    envoy, caddy, alb = (
+        [hit for batch in imported(name)[1] for hit in batch.hits]
+        for name in ("crowdsec_envoy-logs.log", "caddy_lnav_1.ndjson", "crowdsec_aws-alb-logs.log")
+    )
+    assert [hit["cip"] for hit in envoy[6:]] == ["192.168.1.100", "fd00:1234:5678::5a24"] * 2
+    assert caddy[0]["cip"] == "10.10.10.117"
+    assert caddy[0]["url"].startswith("http://mirrors.tnonline.net:400/gentoo/")
+    assert caddy[0]["gt_ms"] == 18
+    assert alb[1]["url"] == "https://www.example.com/robots.txt"
+    assert alb[2]["url"] == "https://10.0.2.105:773/index.html"
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "crowdsec_syslog-logs.log",
         "w3c_firewall_pf040903.log",
-        "crowdsec_cri-logs.log",  # a combined log behind a time, a stream and a flag
-        "syslog_with_access_lnav.log",
-        "aws_elb_opensearch_raw.log",
-        "haproxy_lnav.log",
-        "caddy_lnav_1.ndjson",
-        "crowdsec_traefik_json.log",
+        "syslog_with_access_lnav.log",  # its lines have no time of their own, so no known format fits
     ],
 )
 def test_a_real_log_of_a_format_that_is_not_known_is_refused(name):
     with pytest.raises(UnknownFormat, match=name):
         recognised(Source(str(LOGS / name)))
+
+
+def test_lines_within_syslog_that_have_no_time_get_the_one_that_syslog_wrote(tmp_path):
+    path = tmp_path / "tomcat.toml"
+    path.write_text("pattern = '{ip} {*} {*} \"{request}\" {status} {length} {generation_time:s}'")
+    timeless = catalogue.read(path).within(wrappers.named("syslog_3164")).read_as(Hints(), "2014-03-25T00:00:00Z")
+    source = Source(str(LOGS / "syslog_with_access_lnav.log"))
+    translate = Translator(Plan(0, timeless, ALL, HitSettings(1, "http://example.org"), keep_hits=True))
+    (batch,) = [translate(block) for block in source.blocks()]
+    assert [hit["cdt"] for hit in batch.hits] == ["2014-03-24 14:02:50"] * 2
+    assert (batch.filtered, batch.bad) == ({"other": 3}, [])

@@ -18,7 +18,7 @@ from piwik_import.errors import FormatError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings, visitor_key
 from piwik_import.mapping import HitTable, Rules, read_table
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.request import from_line
@@ -30,7 +30,7 @@ from piwik_import.translate import Plan, Translator
 from piwik_import.variables import VariableSettings
 from piwik_import.visitors import VisitorSettings, hasher
 
-COMBINED = definition.named("combined")
+COMBINED = catalogue.named("combined")
 APP = Definition("app", "", "", json={"time": "t", "path": "p", "ip": "ip", "user_agent": "ua", "user": "user"})
 LEAST = Record("192.0.2.1", datetime(2026, 3, 5, 10, 0, tzinfo=UTC), from_line("GET /a?b=c HTTP/1.1"), 200)
 KEY = b"secret"
@@ -104,10 +104,10 @@ def test_a_table_in_a_file_is_checked_when_it_is_read(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('[json]\ntime = "t"\npath = "p"\n[hit]\nmap = { e_x = "a" }')
     with pytest.raises(FormatError, match=r"^format mine.toml: `hit` map e_x: is no parameter"):
-        definition.read(path)
+        catalogue.read(path)
     path.write_text("pattern = '{time} {path}'\n[hit]\nmap = { e_n = \"a\" }")
     with pytest.raises(FormatError, match=r"^format mine.*: it has no field a; it has path, query, target, time"):
-        Shaping().wanted(definition.read(path))
+        Shaping().wanted(catalogue.read(path))
 
 
 def test_a_plan_without_wishes_is_left_alone_and_one_with_them_travels():

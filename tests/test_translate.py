@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import definition
+from piwik_import.parsers import catalogue
 from piwik_import.source import LINE_LIMIT, Block, Source
 from piwik_import.tracking import decode, encode
 from piwik_import.translate import SLOTS, Batch, Plan, Translator
 
-PLAN = Plan(3, definition.named("combined"), FilterSettings(), HitSettings(1, "http://example.org"))
+PLAN = Plan(3, catalogue.named("combined"), FilterSettings(), HitSettings(1, "http://example.org"))
 AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 
 
@@ -181,6 +181,7 @@ def test_one_block_or_many_give_the_same(log, data):
             parts.entries + part.entries,
             parts.bad + part.bad,
             parts.filtered + part.filtered,
+            nameless=parts.nameless + part.nameless,
         )
     assert parts == Translator(PLAN)(block(b"".join(raw), 1000))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import reading, selection, w3c
+from piwik_import.cli.reading import layout, reading, selection, taken_hints, w3c
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, pages, server, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 @connecting
 @pages
 @reading
+@layout
 @w3c
 @selection
 @mapping
@@ -61,6 +62,7 @@ def import_(
     from piwik_import import source
     from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
+    from piwik_import.parsers.choice import Choice
     from piwik_import.parsers.w3c import W3C
 
     if not logs:
@@ -82,6 +84,10 @@ def import_(
     policy = taken(Policy, options)
     if not way.bulk:  # so that every single hit is acknowledged before the next is sent
         policy = replace(policy, chunk_size=1)
+    formats = taken(Choice, options).formats()
+    if len(formats) > 1:
+        names = ", ".join(printable(one.name) for one in formats)
+        click.echo(f"piwik-import: log formats to choose among: {names}", err=True)
     downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
     downloads |= _extensions(add_download_extensions or "")
     if no_journal or dry_run or (sandbox and db is None):
@@ -96,10 +102,12 @@ def import_(
                 click.echo(f"piwik-import: {name} is a pipe and cannot be resumed; --journal-name names it", err=True)
     settings = Settings(
         logs=logs,
+        formats=formats,
         connection=None if dry_run else way,
         check=not no_check,
         policy=replace(policy, resend=in_doubt == "resend"),
         w3c=taken(W3C, options),
+        hints=taken_hints(options),
         site=site or 1,
         dry_run=dry_run,
         downloads=downloads,

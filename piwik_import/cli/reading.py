@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import click
 
 from piwik_import.cli.options import group, option
+from piwik_import.errors import UsageError, printable
+from piwik_import.hints import Hints
 
 reading = group(
     "Log",
@@ -20,6 +26,30 @@ reading = group(
         type=click.Choice(["time", "given"]),
         default="time",
         help="Read several logs in the order of their first records, or as given.",
+    ),
+    option(
+        "--wrapper",
+        metavar="NAME",
+        help="What stands around the lines (syslog_3164, docker_json, cri …), or none.  [default: recognised]",
+    ),
+    option(
+        "--field",
+        "fields",
+        multiple=True,
+        metavar="NAME=PATH",
+        help="Where a field lies: time=@timestamp, ip=request.client[0]; several paths are tried in turn.",
+    ),
+    option(
+        "--timezone",
+        metavar="ZONE",
+        help="The zone of times that name none: Europe/Berlin, or +01:00.  [default: UTC]",
+    ),
+    option(
+        "--trusted-proxy",
+        "trusted_proxies",
+        multiple=True,
+        metavar="CIDR",
+        help="A network whose word on the client's address is believed, in lists of addresses.  [default: inner ones]",
     ),
 )
 
@@ -41,6 +71,63 @@ w3c = group(
     option("--w3c-time-taken-millisecs", is_flag=True, help="time-taken is in milliseconds, whatever the format says."),
     option("--w3c-time-taken-secs", is_flag=True, help="time-taken is in seconds, whatever the format says."),
 )
+
+layout = group(
+    "Describing the lines",
+    option(
+        "--log-format",
+        metavar="STRING",
+        help="The string by which the server writes them: Apache's LogFormat, nginx's log_format, HAProxy's "
+        "log-format, Tomcat's pattern or GoAccess's log-format. Whose it is is recognised, or said: 'tomcat:common'.",
+    ),
+    option(
+        "--log-format-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The configuration of nginx or Apache. Of the formats in it the one that fits is taken, or the one that "
+        "--format names.",
+    ),
+    option(
+        "--log-format-regex",
+        metavar="REGEX",
+        help="A regular expression with groups such as (?P<ip>…), (?P<date>…), (?P<path>…). Lines beyond 16 KiB are "
+        "not tried.",
+    ),
+    option(
+        "--log-date-format",
+        metavar="FORMAT",
+        help="How its group date is written, as a pattern of strptime.  "
+        "[default: %d/%b/%Y:%H:%M:%S, with a zone or not]",
+    ),
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+)
+
+
+def taken_hints(options: dict[str, Any]) -> Hints:
+    """Take out of `options` what the user knows of the logs. Raises UsageError."""
+    return Hints(
+        wrapper=options.pop("wrapper"),
+        timezone=options.pop("timezone"),
+        trusted_proxies=_parts(options.pop("trusted_proxies")),
+        fields=_fields(options.pop("fields")),
+    )
+
+
+def _parts(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(part.strip() for text in texts for part in text.split(",") if part.strip())
+
+
+def _fields(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the paths of each field."""
+    fields: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, is_one, path = text.partition("=")
+        if not (name and is_one and path):
+            raise UsageError(f"--field {printable(text)}: write it as NAME=PATH, such as time=@timestamp.")
+        fields[name.strip()] = (*fields.get(name.strip(), ()), path.strip())
+    return fields
+
 
 selection = group(
     "What is imported",

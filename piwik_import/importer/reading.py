@@ -103,9 +103,9 @@ class Reading:
     def _translator(self, number: int, job: Job, known: Definition) -> Callable[[Block], Batch]:
         """Decide what becomes of the lines of a source, now that there are some."""
         settings = self._settings
-        self._report.sources[number].format = known.name
+        self._report.sources[number].format = known.label
         if job.stored is not None:
-            job.stored.format = known.name
+            job.stored.format = known.label
         if job.note is not None:
             self._report.note(job.note)
         if known is REJECTS:

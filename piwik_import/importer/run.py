@@ -67,7 +67,9 @@ def run(
                 stack.enter_context(resume.journal)
             stack.callback(tell if resume is None else partial(resume.told, tell))
             kept = REJECTS if settings.replay else None
-            todo = jobs.prepare(settings.logs, settings.format, settings.order, resume, settings.w3c, kept)
+            todo = jobs.prepare(
+                settings.logs, settings.formats, settings.order, resume, settings.w3c, kept, settings.hints
+            )
         journal = None if resume is None else resume.journal
         settings = replace(settings, shaping=keyring.fitted(settings.shaping, todo, journal, report))
         for job in todo:

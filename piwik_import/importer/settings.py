@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from piwik_import.connection import Connection
+from piwik_import.hints import Hints
 from piwik_import.hits import DOWNLOADS
+from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.w3c import W3C
 from piwik_import.policy import Policy
 from piwik_import.shaping import Shaping
@@ -18,8 +20,10 @@ class Settings:
     """What the user asked for."""
 
     logs: Sequence[str]
-    format: str | None = None
+    formats: Sequence[Definition] = ()
+    """What the logs may be, as far as the user has said so; a single one is taken as given."""
     w3c: W3C = field(default_factory=W3C)
+    hints: Hints = field(default_factory=Hints)
     order: str = "time"
     connection: Connection | None = None
     """None if nothing is sent."""

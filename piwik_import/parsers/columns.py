@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
-from piwik_import.clock import FORMS
+from piwik_import.clock import FORMS, split_form
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.extra import Extra
@@ -68,7 +68,7 @@ class Columns:
         if not header.date or "date" in self.words_under(header):  # as nearly always
             return None
         picks = _picks(self, plain_names(self.names(header)), header)
-        if "date" in picks or "time" not in picks or _is_whole(picks["time"][0].form):
+        if "date" in picks or "time" not in picks or is_whole(picks["time"][0].form):
             return None
         separators = [SEPARATORS[name] for name in ([self.separator] if self.separator else ["tab", "space"])]
         column = picks["time"][0].column
@@ -118,15 +118,16 @@ def _refuse(reason: str) -> Parser:
 
 def _read_form(name: str, form: str) -> None:
     """Raise KeyError or ValueError if there is no such form."""
-    if name == "time" and not _is_whole(form):
+    if name == "time" and not is_whole(form):
         two_parts({"date": "", "time": form})
     else:
         converter(name, form)
 
 
-def _is_whole(form: str) -> bool:
+def is_whole(form: str) -> bool:
     """Tell whether a form of ``time`` holds the day too."""
-    return form in FORMS or "%d" in form or "%s" in form
+    base, _, _ = split_form(form)
+    return base in FORMS or "%d" in base or "%s" in base
 
 
 def _picks(columns: Columns, names: Sequence[str], header: Header) -> dict[str, list[Pick]]:
@@ -141,10 +142,10 @@ def _picks(columns: Columns, names: Sequence[str], header: Header) -> dict[str, 
         for spec in specs if name in names else ():
             word, _, form = spec.partition(":")
             picks.setdefault(word, []).append(Pick(names.index(name), form, utf8))
-    times = [one for one in picks.pop("time", ()) if _is_whole(one.form) or "date" in picks or header.date]
+    times = [one for one in picks.pop("time", ()) if is_whole(one.form) or "date" in picks or header.date]
     if times:
         picks["time"] = times[:1]
-        if _is_whole(times[0].form):
+        if is_whole(times[0].form):
             picks.pop("date", None)
     return picks
 
@@ -205,7 +206,7 @@ def _compile(
         if word in values and word not in ("time", "request"):
             values[word] = _alternatives(names, word, several)
     time = picks["time"][0]
-    if _is_whole(time.form):
+    if is_whole(time.form):
         values["time"] = _alternatives(names, "time", [time])
     else:
         day = picks["date"][0] if "date" in picks else None

@@ -1,20 +1,28 @@
-"""Find the format of a log by trying every format on many of its lines."""
+"""Find the format of a log by trying every format on many of its lines, within every wrapper that they may have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
-from piwik_import.errors import UnknownFormat
+from piwik_import.errors import FormatError, UnknownFormat
+from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.fields import HOST_NAME
 from piwik_import.parsers.headers import Header, is_header
-from piwik_import.parsers.record import BadLine
+from piwik_import.parsers.pattern import literals_of
+from piwik_import.parsers.record import BadLine, OtherLine
+from piwik_import.parsers.wrappers import Unwrap, Wrapper
 
 LINES = 200
 """How many lines are looked at: one odd line among them decides nothing."""
 
 ENOUGH = 0.25
 """Share of the lines that must fit. A log of little but attacks still has more; an error log has none."""
+
+FEW = 0.05
+"""The same, of all lines, where the others are known for what they are: another program's, within a wrapper."""
 
 
 def lines_of(head: bytes) -> list[str]:
@@ -29,40 +37,148 @@ def lines_of(head: bytes) -> list[str]:
     return found[: counted[-1] + 1] if counted else []
 
 
-def recognise(name: str, lines: Sequence[str], definitions: Iterable[Definition]) -> Definition:
-    """Return the format that fits most of `lines`, the most telling one if several do.
+class Fit(NamedTuple):
+    """How well a format fits some lines; a better one compares greater."""
 
-    Raises UnknownFormat, which shows the first line.
+    points: int = 0
+    """Two for a line that parses, two more if its client is an address; one more or less for its host: see `_fit`."""
+    is_meant: bool = False
+    """Whether the format is made for a certain kind of header, and it is there."""
+    detail: int = 0
+    """Fields that had a value, conditions that were met."""
+    fields: int = 0
+    named: int = 0
+    """Text that is passed over, but has a name."""
+    lines: int = 0
+    others: int = 0
+    """Lines that are known to tell of no request."""
+
+    def is_enough(self, lines: int) -> bool:
+        """Tell whether a log of so many lines may be in this format."""
+        return self.lines >= max(1, (lines - self.others) * ENOUGH, lines * FEW)
+
+
+def recognise(
+    name: str,
+    lines: Sequence[str],
+    definitions: Iterable[Definition],
+    wrappers: Iterable[Wrapper | None] = (None,),
+    *,
+    given: bool = False,
+) -> Definition:
+    """Return the format that fits most of `lines`, the most telling one if several do, within one of `wrappers`.
+
+    None among these stands for lines that nothing is around. Raises UnknownFormat, which shows the first line, and
+    lists the formats if it was the user who gave them.
     """
-    header = Header()
+    definitions = list(definitions)
+    best, most, found = Fit(), (0, 0), None
+    for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail):
+        within = lines if wrapper is None else [*_within(lines, wrapper.compile())]
+        if len(within) < len(lines) * ENOUGH:
+            continue
+        fit, one = _best(definitions, lines, within, wrapper)
+        said = 0 if wrapper is None else _said(lines, wrapper.compile())
+        if one is not None and (fit.points, said) > most:
+            best, most, found = fit, (fit.points, said), one
+        if wrapper is None and best.points > len(lines) * SURE:
+            break  # nothing is around lines that can be read as they are
+    if found is None:
+        names = [one.name for one in definitions] if given else []
+        raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
+    return _with_another(found, lines, definitions) if found.wrapper is not None or found.only else found
+
+
+def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
+    """Return the format with another one that fits lines which it does not, in a log that several programs write."""
+    fates = zip((line for line in lines if not is_header(line)), found.records(lines), strict=True)
+    left = [line for line, fate in fates if isinstance(fate, BadLine)]
+    within = left if found.wrapper is None else [*_within(left, found.wrapper.compile())]
+    _, another = _best(definitions, left, within, found.wrapper) if within else (None, None)
+    return found if another is None else replace(found, also=another.within(None))
+
+
+SURE = 3
+"""Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
+
+
+def _best(
+    definitions: Iterable[Definition], lines: Sequence[str], within: Sequence[str], wrapper: Wrapper | None
+) -> tuple[Fit, Definition | None]:
+    """Return the format that fits `lines` best within `wrapper`, if any fits enough of them."""
+    best, found = Fit(), None
+    for one in definitions:
+        if could_fit(one, within):
+            wrapped = one.within(wrapper)
+            try:
+                fit = _fit(wrapped, lines)
+            except FormatError:  # what the user says of the fields does not go together with what it has
+                continue
+            if fit[:5] > best[:5] and fit.is_enough(sum(not is_header(line) for line in lines)):
+                best, found = fit, wrapped
+    return best, found
+
+
+def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
+    """Count what a wrapper says of the lines besides the message: of two that fit alike, the one that says more."""
+    found = [one for line in lines if (one := unwrap(line)) is not None]
+    return sum((one.time is not None) + (one.stream is not None) for one in found)
+
+
+def _within(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
     for line in lines:
-        header = header.after(line) if is_header(line) else header
-    candidates = [(_fit(lines, one, header), *_telling(one, header), one) for one in definitions]
-    (fit, _), _, _, best = max(candidates, key=lambda candidate: (candidate[0][1], *candidate[1:3]))
-    if fit < max(1, sum(not is_header(line) for line in lines) * ENOUGH):
-        raise UnknownFormat(name, lines[0] if lines else "", len(candidates))
-    return best
+        if (unwrapped := unwrap(line)) is not None:
+            yield unwrapped.message
 
 
-def _telling(definition: Definition, header: Header) -> tuple[bool, int]:
-    """Tell whether a format is made for a certain kind of header, and how many fields its lines have."""
-    if definition.columns is None:
-        return False, len(definition.fields)
-    return bool(definition.columns.known_by), len(definition.columns.words_under(header))
+def could_fit(definition: Definition, lines: Sequence[str]) -> bool:
+    """Tell whether any of `lines` might be of a format, by a look that costs a hundredth of compiling its parser."""
+    if definition.pattern is not None:
+        literals = literals_of(definition.pattern)
+        return any(_holds(line, literals) for line in lines)
+    if definition.json:
+        return any(line.lstrip("\0 \t").startswith("{") for line in lines)
+    return True
 
 
-def _fit(lines: Sequence[str], definition: Definition, header: Header) -> tuple[int, int]:
-    """Count the lines that parse, and their points: a line whose client is an address is worth two.
+def _holds(line: str, literals: Sequence[str]) -> bool:
+    """Tell whether a line holds the literals of a pattern in their order."""
+    at = 0
+    for literal in literals:
+        at = line.find(literal, at)
+        if at < 0:
+            return False
+        at += len(literal)
+    return True
+
+
+def _fit(definition: Definition, lines: Sequence[str]) -> Fit:
+    """Tell how well a format fits.
 
     A pattern takes almost any word for a client's host name, so ``www.example.org 192.0.2.1 - -`` would pass as
-    a line without a virtual host. A header that names columns as another maker does is not this format's.
+    a line without a virtual host. And almost any word would pass as a virtual host, so one that looks like none takes
+    a point away, as none does where the format has one: what looks like its place is then something else's.
+    A header that names columns as another maker does is not this format's.
     """
-    if definition.columns is not None and not definition.columns.claims(header):
-        return 0, 0
-    fit = points = 0
+    columns, fields, is_meant = definition.columns, len(definition.fields), False
+    if columns is not None:
+        header = Header()
+        for line in lines:
+            header = header.after(line) if is_header(line) else header
+        if not columns.claims(header):
+            return Fit()
+        fields, is_meant = len(columns.words_under(header)), bool(columns.known_by)
+    with_host = "host" in definition.fields
+    fit = points = others = detail = 0
     for record in definition.records(lines):
         if isinstance(record, BadLine):
+            others += isinstance(record, OtherLine)
             continue
+        if definition.json and record.ip is None and record.status is None:
+            continue  # any program's log may have a path
         fit += 1
-        points += 1 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 2
-    return fit, points
+        points += 2 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 4
+        if with_host:
+            points += 1 if re.search(r"[.:\]]|^localhost$", record.host or "") else -1
+        detail += sum(value is not None for value in record) + 100 * len(definition.only)
+    return Fit(points, is_meant, detail, fields, len(definition.pieces), fit, others)

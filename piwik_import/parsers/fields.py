@@ -7,17 +7,15 @@ the form says how the text is written: ``time:epoch``, ``generation_time:us``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from ipaddress import ip_address, ip_network
-from socket import AF_INET, inet_ntop, inet_pton
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from piwik_import import clock
 from piwik_import.errors import printable
 from piwik_import.memo import RECENT, Memo
-from piwik_import.parsers import request
+from piwik_import.parsers import client_address, quantities, request
 from piwik_import.parsers.record import BadLine, Request, split_port
 
 Convert = Callable[[str], Any]
@@ -33,74 +31,8 @@ class Field(NamedTuple):
     """The form where the format names none."""
     pattern: str | None = None
     """What the text looks like where the surroundings do not tell, as a regular expression without groups."""
-
-
-def address(text: str) -> str | None:
-    """Return the client's bare address: no port, brackets or zone, and IPv6 in its short form.
-
-    Of a list as X-Forwarded-For has it, take the right-most address that is not of an inner network: those to
-    the left of it are the client's own word, and may be anything. If there are only inner ones, take the left-most.
-    A host name is returned in lower case; None stands for a client that the server could not or would not name.
-    """
-    if "," not in text:
-        return _bare(text)
-    inner = None
-    for part in reversed(text.split(",")[-HOPS:]):
-        try:
-            found = _bare(part)
-        except ValueError:
-            continue
-        if found is not None and not _is_inner(found):
-            return found
-        inner = found or inner
-    return inner
-
-
-HOPS = 50
-"""Addresses of a list that are looked at, from the right: no request goes through more proxies."""
-
-
-def _bare(text: str) -> str | None:
-    """Return one address as `address` does. Raises ValueError for what is neither an address nor a host name."""
-    text = text.strip(' "')
-    try:
-        return inet_ntop(AF_INET, inet_pton(AF_INET, text))  # 0.5 us, where ipaddress takes 4
-    except (OSError, ValueError):
-        pass
-    if len(text) > LONGEST:
-        raise ValueError(f"'{printable(text, 60)}' is no address")
-    if text.lower() in NOT_A_CLIENT:
-        return None
-    bracketed = re.fullmatch(r"\[([^]]*)\](?::\d+)?", text)
-    plain = bracketed[1] if bracketed else re.sub(r"^(\d+\.\d+\.\d+\.\d+):\d+$", r"\1", text)
-    try:
-        found = ip_address(plain.partition("%")[0])
-    except ValueError:
-        if HOST_NAME.fullmatch(text):
-            return text.lower()
-        raise ValueError(f"'{printable(text, 60)}' is no address") from None
-    return str(getattr(found, "ipv4_mapped", None) or found)
-
-
-LONGEST = 300
-"""Characters of a client's name, with some to spare: ipaddress takes 50 ms to say that 1 MiB is no address."""
-
-
-def _is_inner(text: str) -> bool:
-    try:
-        found = ip_address(text)
-    except ValueError:
-        return True  # a host name is taken only if there is no address
-    return any(found in network for network in INNER)
-
-
-INNER = tuple(
-    map(ip_network, ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"])
-)
-INNER += tuple(map(ip_network, ["::1/128", "fc00::/7", "fe80::/10"]))
-
-HOST_NAME = re.compile(r"(?=[^:]*[A-Za-z])[A-Za-z0-9_](?:[A-Za-z0-9_-]*\.)*+[A-Za-z0-9_-]*+")
-NOT_A_CLIENT = {"", "-", "unknown", "unix", "unix:", "_hidden"}
+    shapes: Mapping[str, str] = {}
+    """The same for single forms."""
 
 
 def host(text: str) -> str | None:
@@ -112,24 +44,6 @@ def host(text: str) -> str | None:
     if not re.fullmatch(r"\[[0-9a-f:.]+\]|[^\s,/?#@\\<>\":\[\]]+", name):
         raise ValueError(f"'{printable(text, 60)}' is no host")
     return f"{name}:{port}" if port else name
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:  # 64 bits are what a server stores
-        raise ValueError(f"'{printable(text, 60)}' is no number")
-    return int(text)
-
-
-def _milliseconds(unit: str) -> Convert:
-    factor = {"s": 1000.0, "ms": 1.0, "us": 0.001, "ns": 0.000001}[unit]
-
-    def convert(text: str) -> int:
-        try:
-            return round(float(text) * factor)
-        except (ValueError, OverflowError):  # the latter: inf
-            raise ValueError(f"'{printable(text, 60)}' is no number of {unit}") from None
-
-    return convert
 
 
 def _time(form: str) -> Convert:
@@ -184,7 +98,8 @@ ENCODED_ONCE = re.compile("%(?!25[0-9A-Fa-f]{2})")
 
 
 def _target(form: str) -> Convert:
-    forms: dict[str, Convert] = {"": str, "url": lambda text: _url(text)[1] or "/"}
+    forms: dict[str, Convert] = {"": str, "absolute": str, "absolute_host": str, "uri_args": _uri_args}
+    forms["url"] = lambda text: _url(text)[1] or "/"
     return forms[form]
 
 
@@ -202,49 +117,74 @@ def _url(text: str) -> tuple[str, str]:
 URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+://)?+([^/?#]*+)(.*+)", re.DOTALL)
 
 
+def _scheme(text: str) -> str | None:
+    name = text.lower()
+    return name if name in ("http", "https") else None
+
+
 def _always(convert: Convert) -> Callable[[str], Convert]:
     return {"": convert}.__getitem__
 
 
+def _request(form: str) -> Convert:
+    readers: dict[str, Convert] = {"host_first": request.after_host, "joined": request.from_joined}
+    return (readers | dict.fromkeys(("", *ABSOLUTE), request.from_line))[form]
+
+
+HOST_ALONE = ("absolute_host", "absolute_h2", "host_first")
+"""Forms of a request or target whose host is no claim of the client's, but whose scheme says little: see
+`urls.host_of`. Varnish writes ``http`` always; HAProxy has a host in HTTP/2 and later alone."""
+
+ABSOLUTE = ("absolute", "absolute_host", "absolute_h2")
+"""Forms of a request or target that is, or may be, a whole URL. Of the first the scheme counts too."""
+
+NAMES_HOST = ("absolute", "absolute_host", "host_first")
+"""Forms of a request or target that have a host in every line."""
+
+
+def _uri_args(text: str) -> str:
+    """Read nginx's ``$uri$is_args$args``, which ends in a dash where there is no query."""
+    return text if "?" in text else text.removesuffix("-").removeprefix("-")  # both are one if there was no request
+
+
 FIELDS: dict[str, Field] = {
     "ip": Field(
-        "address of the client, or an X-Forwarded-For list", _always(address), pattern=r"[^\s,]++(?:, ?+[^\s,]++)*+"
+        "address of the client, or an X-Forwarded-For list",
+        client_address.reader,
+        pattern=r"[^\s,|]++(?:, ?+[^\s,|]++)*+",
     ),
     "time": Field("when the line was written", _time, "clf"),
     "date": Field("the day, where `time` is but the time of day", _day),
-    "request": Field("the request line: method, target and protocol", _always(request.from_line)),
+    "request": Field("the request line: method, target and protocol", _request),
     "method": Field("the method alone", _always(str)),
     "target": Field("path and query as requested", _target),
     "path": Field("the path alone", _always(str)),
     "query": Field("the query alone, without the question mark", _always(lambda text: text.removeprefix("?"))),
-    "status": Field("status code", _always(_number), pattern="[0-9]{1,3}|-"),
-    "length": Field("bytes of the answer", _always(_number), pattern="[0-9]++|-"),
+    "status": Field("status code", _always(quantities.status), pattern="[0-9]{1,3}|-1?"),
+    "length": Field("bytes of the answer", _always(quantities.number), pattern=r"\+?[0-9]++|-"),
     "referrer": Field("the page that led here", _text),
     "user_agent": Field("the client's program", _text),
     "host": Field("host of the site, with its port or not", _host),
+    "scheme": Field("http or https (JSON alone)", _always(_scheme)),
+    "forwarded": Field("list of addresses beside `ip`, for --trusted-proxy (JSON alone)", _always(str)),
     "user": Field("the user who was logged in", _always(_user)),
-    "generation_time": Field("how long the server took", _milliseconds, "ms", "[0-9.]++|-"),
+    "generation_time": Field(
+        "how long the server took",
+        quantities.milliseconds,
+        "ms",
+        r"\+?+(?:[0-9.]++|-1?)(?:(?:,| :) (?:[0-9.]++|-))*+",  # nginx lists the times of several upstreams
+        {"s.mmm": r"[0-9]++\.[0-9]{3}(?:(?:,| :) (?:[0-9]++\.[0-9]{3}|-))*+"},
+    ),
 }
 
 
-NO_SIZE = re.compile(r"-[0-9]+|[0-9]{19,}|[0-9.]+e\+[0-9]+")
-"""A number that no server stores as a size; the last as Python writes it. The line is good, its size is not."""
+USUAL_FORMS = ("", "joined", "uri_args", "plus", "percent", "url")
+"""Forms that are but another way to write the text of one field; those of times and durations are all."""
 
 
-class Numbers(dict[str | None, int | None]):
-    """Text → number, as a memo that keeps nothing: sizes seldom come twice, and int() is as fast as a look-up."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__({None: None, "-": None, "": None})
-        self._name = name
-
-    def __missing__(self, text: str | None) -> int:
-        if NO_SIZE.fullmatch(text or ""):
-            return -1
-        try:
-            return _number(text or "")
-        except ValueError as error:
-            raise BadLine(f"{self._name}: {error}") from None
+def has_usual_forms(forms: Iterable[Sequence[str]]) -> bool:
+    """Tell whether every field, given with its form, says nothing of another field."""
+    return all(form in USUAL_FORMS or name in ("time", "generation_time") for name, form in forms)
 
 
 REQUEST_PARTS = ("method", "target", "path", "query")
@@ -252,9 +192,6 @@ REQUEST_PARTS = ("method", "target", "path", "query")
 
 ABSENT = "-"
 """What stands for a text that a line lacks."""
-
-USUAL_LENGTH = "(?:0|[1-9][0-9]{0,17}+)(?![0-9])|-"
-"""A length as it is nearly always logged: as it will be sent, and as a server can store it."""
 
 
 def reader(name: str, form: str, decode: Callable[[str], str] | None = None) -> Callable[[str | None], Any]:
@@ -302,7 +239,7 @@ def converter(name: str, form: str, decode: Callable[[str], str] | None = None) 
     """Return the dict of text → value for one field, which fills itself as `reader` says, and raises as that does."""
     read = reader(name, form, decode)
     if name == "length":
-        return Numbers(name)
+        return quantities.Numbers(name)
     return Memo(read, limit=RECENT) if name == "time" else Memo(read)
 
 

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from piwik_import.parsers import request
+from piwik_import.parsers import paths, request, urls
 from piwik_import.parsers.extra import extra_of_object
-from piwik_import.parsers.fields import ABSENT, FIELDS, USUAL_LENGTH, converter, readers, two_parts
-from piwik_import.parsers.record import BadLine, Parser, Record, Texts
+from piwik_import.parsers.fields import ABSENT, FIELDS, REQUEST_PARTS, converter, has_usual_forms, readers, two_parts
+from piwik_import.parsers.only import Condition, condition
+from piwik_import.parsers.quantities import USUAL_LENGTH
+from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Request, Stranger, Texts
 
 fast_loads: Callable[[str], Any]
 try:
@@ -22,41 +24,78 @@ except ImportError:  # the extra `fast` brings it
 RAW_BYTE = re.compile(r"(\\\\)|\\x([0-9A-Fa-f]{2})")
 """What nginx writes into a JSON log whose log_format lacks escape=json: bytes, not characters."""
 
+NOTHING = re.compile(r'(?<!\\)":\s*+-(?=[,}])')
+"""A number that there is not, as a log_format without quotes around it writes it, and Azure."""
 
-def compile_json(keys: Mapping[str, str], wanted: Sequence[str] = ()) -> Parser:
-    """Return the parser of objects whose `keys` map our fields to ``key`` or ``key:form``; `wanted` are further keys.
+
+Keys = Mapping[str, str | Sequence[str]]
+"""Field → ``path`` or ``path:form`` (see `paths`), or several of them: the first that has a value counts."""
+
+
+def compile_json(keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Condition] | None = None) -> Parser:
+    """Return the parser of objects in which the fields lie at `keys`, and of which only some tell of requests.
+
+    `wanted` are the paths of what further values go into ``extra``.
 
     Raises ValueError for a field that does not exist, KeyError for such a form.
     """
     if unknown := keys.keys() - FIELDS.keys():
         raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
-    if "time" not in keys or not keys.keys() & {"request", "target", "path"}:
+    if "time" not in keys or not keys.keys() & set(REQUESTS):
         raise ValueError("it needs time and one of request, target, path")
-    get = {name: _getter(*keys.get(name, "").partition(":")[::2], name) for name in FIELDS if name != "time"}
+    get = {name: _getter(name, keys.get(name, ())) for name in FIELDS if name not in ("time", "date")}
     get["time"] = _time_of(keys)
-    assembled = "request" not in keys
-    fields = [name for name in Record._fields if name not in ("request", "extra")]
-    extra = extra_of_object(wanted) if wanted else None
+    fields = [name for name in Record._fields if name in FIELDS]
     at = Record._fields.index("request")
+    if "forwarded" in keys and (trusted := _form_of(keys.get("ip", ()))):
+        get["ip"] = _behind(get["forwarded"], get["ip"], trusted)
+    read_request = _request_getter(get, keys)
+    with_scheme = "scheme" in keys
+    fields.remove("request")
+    is_about_a_request = condition(only) if only else None
+    extra = extra_of_object(wanted) if wanted else None
 
     def parse(line: str) -> Record:
-        values = load(line)
+        try:
+            values = load(line)
+        except Stranger as error:
+            if is_about_a_request is not None:
+                raise OtherLine(str(error)) from None
+            raise
+        if is_about_a_request is not None and not is_about_a_request(values):
+            raise OtherLine("the object tells of no request")
         found = [get[name](values) for name in fields]
-        if assembled:
-            logged = get["target"](values) or get["path"](values)
-            found.insert(at, request.from_parts(get["method"](values), logged, get["query"](values)))
-        else:
-            found.insert(at, get["request"](values))
+        found.insert(at, read_request(values))
+        if found[at].problem == "empty_request" and is_about_a_request is None and not _asks(values, keys):
+            raise BadLine("the object tells of no request")
+        if with_scheme:
+            found[HOST] = urls.with_scheme(found[HOST], get["scheme"](values))
         found.append(extra(values) if extra is not None else None)
         return Record._make(found)
 
-    return parse
+    return urls.believed(parse) if _is_absolute(keys) else parse
 
 
-def texts(keys: Mapping[str, str]) -> Texts:
+REQUESTS = ("request", "target", "path")
+HOST = Record._fields.index("host")
+
+
+def is_usual(keys: Keys) -> bool:
+    """Tell whether `texts` gives of most objects what the parser does: each field has one place, a key."""
+    if keys.keys() & {"scheme", "forwarded"} or ("request" in keys and keys.keys() & {*REQUEST_PARTS}):
+        return False
+    places = [(name, *paths.split(spec)) for name, spec in keys.items() if isinstance(spec, str)]
+    return (
+        len(places) == len(keys)
+        and all(len(steps) == 1 for _, steps, _ in places)
+        and has_usual_forms((name, form) for name, _, form in places)
+    )
+
+
+def texts(keys: Keys) -> Texts:
     """Return the two steps of the parser that `compile_json` returns, for objects that hold texts and numbers."""
-    forms = {name: key.partition(":")[2] for name, key in keys.items()}
-    wanted = [(name, key.partition(":")[0]) for name, key in keys.items()]
+    wanted = [(name, *paths.split(spec)) for name, spec in keys.items() if isinstance(spec, str)]
+    places = [(name, str(steps[0]), name in REQUESTS or name == "method") for name, steps, _ in wanted]
     is_usual = re.compile(USUAL_LENGTH).fullmatch
 
     def cut(line: str) -> list[str] | None:
@@ -65,47 +104,129 @@ def texts(keys: Mapping[str, str]) -> Texts:
         except BadLine:
             return None
         found = []
-        for name, key in wanted:
+        asks = False
+        for name, key, is_asked in places:
             value = values.get(key)
             if value is None:
                 value = ABSENT
-            elif type(value) is not str:
-                if type(value) is not int and type(value) is not float:
+            else:
+                asks = asks or is_asked
+                if type(value) is float:
+                    value = _written(name, key, value)
+                elif type(value) is int:
+                    value = str(value)
+                elif type(value) is not str:
                     return None
-                value = str(value)
             if name == "length" and not is_usual(value):
                 return None
             found.append(value)
-        return found
+        return found if asks else None
 
-    return Texts(list(keys), cut, readers(forms, _whole))
-
-
-def _time_of(keys: Mapping[str, str]) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that takes the time out of an object, be it in two parts."""
-    key, _, form = keys["time"].partition(":")
-    if "date" not in keys:
-        return _getter(key, form, "time")
-    day, _, day_form = keys["date"].partition(":")
-    memo = two_parts({"date": day_form, "time": form})
-    return lambda values: memo[str(values.get(day, "-")), str(values.get(key, "-"))]
+    return Texts(list(keys), cut, readers({name: form for name, _, form in wanted}, _whole))
 
 
-def _getter(key: str, form: str, name: str) -> Callable[[dict[str, Any]], Any]:
+def _is_absolute(keys: Keys) -> bool:
+    return any(paths.split(one)[1] == "absolute" for name in REQUESTS for one in _several(keys.get(name, ())))
+
+
+def _asks(values: dict[str, Any], keys: Keys) -> bool:
+    """Tell whether an object has a value for the request, be it an empty one."""
+    return any(
+        paths.finder(paths.split(one)[0])(values) is not None
+        for name in (*REQUESTS, "method")
+        for one in _several(keys.get(name, ()))
+    )
+
+
+def _several(specs: str | Sequence[str]) -> Sequence[str]:
+    return (specs,) if isinstance(specs, str) else specs
+
+
+def _form_of(specs: str | Sequence[str]) -> str:
+    return next((form for one in _several(specs) if (form := paths.split(one)[1])), "")
+
+
+Get = Callable[[dict[str, Any]], Any]
+
+
+def _request_getter(get: Mapping[str, Get], keys: Keys) -> Get:
+    """Return the function that takes the request line, or puts a request together from its parts."""
+    line, method, target, path, query = (get[name] for name in ("request", *REQUEST_PARTS))
+
+    def read(values: dict[str, Any]) -> Request:
+        return request.from_parts(method(values), target(values) or path(values), query(values))
+
+    if "request" not in keys:
+        return read
+    if not keys.keys() & set(REQUEST_PARTS):
+        return line
+
+    def read_either(values: dict[str, Any]) -> Any:
+        found = line(values)
+        return read(values) if found.problem == "empty_request" else found
+
+    return read_either
+
+
+def _behind(forwarded: Get, ip: Get, trusted: str) -> Get:
+    """Return the function that finds the client behind `trusted` proxies, in a list to whose right the peer stands."""
+    memo = converter("ip", trusted, _whole)
+
+    def read(values: dict[str, Any]) -> Any:
+        peer, behind = ip(values), forwarded(values)
+        return peer if behind is None or peer is None else memo[f"{behind}, {peer}"]
+
+    return read
+
+
+def _getter(name: str, specs: str | Sequence[str]) -> Get:
     """Return the function that takes the value of the field `name` out of an object."""
-    memo = converter(name, form, _whole)
-    if not key:
-        return (lambda _: memo["-"]) if name == "request" else lambda _: None
+    ways = []
+    for spec in _several(specs):
+        steps, form = paths.split(spec)
+        ways.append((paths.finder(steps), spec, converter(name, form, _whole)))
+    absent = converter(name, "", _whole) if name in ("time", "request") else {"-": None}
+    if not ways and name != "request":
+        return lambda _: None
+    if len(ways) == 1 and "." not in ways[0][1] and "[" not in ways[0][1]:
+        return _single(name, *ways[0])
 
     def get(values: dict[str, Any]) -> Any:
-        value = values.get(key)
-        if value is not None and not isinstance(value, str):
-            if isinstance(value, bool | dict | list):
-                raise BadLine(f"{name}: {key} is no single value")
-            value = str(value)
-        return memo[value]
+        for find, spec, memo in ways:
+            value = find(values)
+            if value is not None and value not in ("", "-") and not isinstance(value, dict | list):
+                return memo[value if isinstance(value, str) else _written(name, spec, value)]
+        return absent["-"]
 
     return get
+
+
+def _time_of(keys: Keys) -> Get:
+    """Return the function that takes the time out of an object, be it in two parts."""
+    if "date" not in keys:
+        return _getter("time", keys["time"])
+    (day, day_form), (time, form) = (paths.split(_several(keys[name])[0]) for name in ("date", "time"))
+    find_day, find_time, memo = paths.finder(day), paths.finder(time), two_parts({"date": day_form, "time": form})
+    return lambda values: memo[str(find_day(values) or "-"), str(find_time(values) or "-")]
+
+
+def _single(name: str, find: paths.Find, spec: str, memo: dict[str | None, Any]) -> Get:
+    """As `_getter` for the one value that lies in a key."""
+
+    def get(values: dict[str, Any]) -> Any:
+        value = find(values)
+        return memo[value if value is None or isinstance(value, str) else _written(name, spec, value)]
+
+    return get
+
+
+def _written(name: str, spec: str, value: Any) -> str:
+    """Return the text of a number; 200.0 is 200. Raises BadLine for what is no single value."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, bool | dict | list):
+        raise BadLine(f"{name}: {spec} is no single value")
+    return str(value)
 
 
 HALF_PAIR = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
@@ -122,10 +243,10 @@ def load(line: str) -> dict[str, Any]:
     try:
         values = _loads(line)
     except ValueError as error:
-        if r"\x" not in line:
-            raise BadLine(f"the line is no JSON: {error}") from None
+        if not line.startswith("{"):
+            raise Stranger(f"the line is no JSON: {error}") from None
         try:
-            values = _loads(RAW_BYTE.sub(_raw_byte, line))
+            values = _loads(NOTHING.sub('":null', RAW_BYTE.sub(_raw_byte, line) if r"\x" in line else line))
         except ValueError:
             raise BadLine(f"the line is no JSON: {error}") from None
     if not isinstance(values, dict):

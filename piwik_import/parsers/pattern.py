@@ -3,8 +3,9 @@
     {ip} {*} {user} [{time}] "{request}" {status} {length} "{referrer}" "{user_agent}"
 
 Braces hold a field (`fields.FIELDS`), or ``{*}`` for text that is passed over, ``{*name}`` for such text that may be
-asked for by name; all else stands for itself. What a field may hold follows from what stands after it: up to the
-quote, the bracket, the space. ``{...}`` at the end allows further fields that nobody reads.
+asked for by name; all else stands for itself. What a field may hold follows from what stands after it (`shapes`): up
+to the quote, the bracket, the space. ``{...}`` at the end allows further fields that nobody reads, ``{(}`` and ``{)}``
+enclose a part that may be absent, ``{ }`` is one space or several, ``{{`` and ``}}`` are braces.
 
 The strict expression is tried first. A line that it refuses may be one whose server did not escape quotes, so a
 second expression ends each quoted field at the first quote that the rest of the pattern could follow.
@@ -15,21 +16,54 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from piwik_import.memo import Memo
 from piwik_import.parsers.extra import extra_of_texts
-from piwik_import.parsers.fields import FIELDS, REQUEST_PARTS, USUAL_LENGTH, converter, parts_reader, readers, two_parts
-from piwik_import.parsers.record import BadLine, Record, Texts
+from piwik_import.parsers.fields import (
+    FIELDS,
+    HOST_ALONE,
+    NAMES_HOST,
+    REQUEST_PARTS,
+    converter,
+    has_usual_forms,
+    parts_reader,
+    readers,
+    two_parts,
+)
+from piwik_import.parsers.quantities import USUAL_LENGTH
+from piwik_import.parsers.record import BadLine, Record, Stranger, Texts
+from piwik_import.parsers.shapes import QUOTED, Surroundings, lenient_shape, shape
+from piwik_import.parsers.urls import host_of
 
-TOKEN = re.compile(r"\{([^{}]*)\}")
-QUOTED = r'[^"\\]*+(?:\\.[^"\\]*+)*+'
+TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 UNESCAPED = '[^"]*+'
-"""The same for a line without a backslash: a character that is not a certain one is found in a fifth of the time."""
-WORDS = r"\S++(?: (?!\[)\S*+)*+"
-"""Words up to `` [``: a user's name may hold spaces."""
+"""The same as `QUOTED` in a line without a backslash: any character but one is found in a fifth of the time."""
+REQUESTS = ("request", "target", "path")
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
+
+
+class Step(NamedTuple):
+    """What a part of a pattern may be, as expressions."""
+
+    name: str
+    """What it is called where a line lacks it."""
+    strict: str
+    lenient: str
+    """As `strict`, where quotes were not escaped."""
+    quick: str
+    """As `strict`, for a line without a backslash whose length is as usual."""
+
+    @classmethod
+    def always(cls, name: str, text: str) -> Step:
+        """Make a step that is the same in all expressions."""
+        return cls(name, text, text, text)
+
+
+def _joined(steps: Sequence[Step]) -> list[str]:
+    """Return the three expressions of several steps."""
+    return ["".join(texts) for texts in zip(*[step[1:] for step in steps], strict=True)]
 
 
 class Pattern:
@@ -41,50 +75,62 @@ class Pattern:
     take more than time in proportion to its length.
     """
 
-    def __init__(self, template: str, wanted: Sequence[str] = ()) -> None:
+    def __init__(self, template: str, wanted: Sequence[str] = (), escapes: str = "") -> None:
         self.names: list[str] = []
         self._forms: list[str] = []
         self._wanted: dict[str, str] = {}  # what stands for a wanted piece in the parser's code → its name
+        self._plain = ESCAPES[escapes]
         if lacking := set(wanted) - {*pieces_of(template)}:
             raise ValueError(f"no such field: {', '.join(sorted(lacking))}")
-        strict, lenient, quick = [], [], []
-        pieces = TOKEN.split(template.strip("\n"))
+        steps: list[Step] = []
+        opened: int | None = None
+        pieces = split(template.strip("\n"))
         for at, piece in enumerate(pieces):
             if at % 2 == 0:
-                literal = re.escape(piece)
-                strict.append((repr(piece), literal))
-                lenient.append((repr(piece), literal))
-                quick.append(literal)
-                continue
-            name, _, form = piece.partition(":")
-            if name == "...":
-                if pieces[at + 1 :] != [""]:
+                steps.append(Step.always(repr(piece), re.escape(piece)))
+            elif piece == "...":
+                if pieces[at + 1 :] not in ([""], ["", ")", ""]):
                     raise ValueError("{...} stands elsewhere than at its end")
-                strict.append(("further fields", REST))
-                lenient.append(("further fields", REST))
-                quick.append(REST)
-                continue
-            before, after = pieces[at - 1], pieces[at + 1]
-            following = pieces[at + 2].partition(":")[0] if at + 2 < len(pieces) else ""
-            is_read = name[:1] != "*" or name[1:] in wanted
-            for steps, text in (
-                (strict, _text(name, before, after)),
-                (lenient, _lenient(name, before, after, following)),
-            ):
-                steps.append((name, f"({text})" if is_read else text))
-            text = _quick(name, before, after)
-            quick.append(f"({text})" if is_read else text)
-            if is_read and name[:1] == "*":
-                self._wanted[f"piece{len(self._wanted)}"] = name[1:]
-                name = [*self._wanted][-1]
-            if is_read:
-                self.names.append(name)
-                self._forms.append(form)
-        self._steps = [step for step in strict if step[1]]
-        self._strict = re.compile("".join(text for _, text in strict) + r"\r?\Z", re.DOTALL)
-        self._lenient = re.compile("".join(text for _, text in lenient) + r"\r?\Z", re.DOTALL)
-        self._quick = re.compile("".join(quick) + r"\r?\Z", re.DOTALL)
+                steps.append(Step.always("further fields", REST))
+            elif piece == " ":
+                steps.append(Step.always("a space", " ++"))
+            elif piece == "(":
+                if opened is not None:
+                    raise ValueError("{(} stands within {(} and {)}")
+                opened = len(steps)
+            elif piece == ")":
+                if opened is None:
+                    raise ValueError("{)} stands without {(}")
+                steps[opened:] = [Step("what may be absent", *(f"(?:{text})?" for text in _joined(steps[opened:])))]
+                opened = None
+            else:
+                steps.append(self._field(pieces, at, wanted))
+        if opened is not None:
+            raise ValueError("{(} stands without {)}")
+        self._steps = [step for step in steps if step.strict]
+        self._strict, self._lenient, self._quick = [re.compile(text + r"\r?\Z", re.DOTALL) for text in _joined(steps)]
         self.parse = self._compile()
+
+    def _field(self, pieces: Sequence[str], at: int, wanted: Sequence[str]) -> Step:
+        """Return the step of a field, or of text that is passed over; note which group of the line is what."""
+        name, _, form = pieces[at].partition(":")
+        around = Surroundings.of(pieces, at)
+        seen = form
+        if name in ("date", "time") and "%" not in form and any(piece[:4] == "date" for piece in pieces[1::2]):
+            seen = "any"  # a time of day and its day have forms of their own: the surroundings tell
+        strict, lenient = shape(name, seen, around), lenient_shape(name, seen, around)
+        quick = UNESCAPED if strict == QUOTED else strict
+        if name == "length" and "(" not in pieces:  # else an unusual one would be taken for an absent part
+            quick = USUAL_LENGTH
+        if name[:1] == "*" and name[1:] not in wanted:
+            return Step(name, strict, lenient, quick)
+        word = name
+        if name[:1] == "*":
+            word = f"piece{len(self._wanted)}"
+            self._wanted[word] = name[1:]
+        self.names.append(word)
+        self._forms.append(form)
+        return Step(name, f"({strict})", f"({lenient})", f"({quick})")
 
     def _compile(self) -> Callable[[str], Record]:
         """Return the function that parses a line: one match, then one look-up a field.
@@ -96,20 +142,24 @@ class Pattern:
             raise ValueError("a field stands in it twice")
         if unknown := set(self.names) - FIELDS.keys() - self._wanted.keys():
             raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
-        if "time" not in self.names or not {"request", "target", "path"} & set(self.names):
+        if "time" not in self.names or not {*REQUESTS} & set(self.names):
             raise ValueError("it needs {time} and one of {request}, {target}, {path}")
         forms = {name: form for name, form in zip(self.names, self._forms, strict=True) if name not in self._wanted}
         single = {name: form for name, form in forms.items() if "date" not in forms or name not in ("date", "time")}
-        memos: dict[str, Any] = {f"{name}_of": converter(name, form, plain) for name, form in single.items()}
+        memos: dict[str, Any] = {f"{name}_of": converter(name, form, self._plain) for name, form in single.items()}
         values = {name: f"{name}_of[{name}]" if name in forms else "None" for name in Record._fields}
         if "date" in forms:
             memos["time_of"], values["time"] = two_parts(forms), "time_of[date, time]"
         if "request" not in forms:
-            memos["request_of"] = Memo(parts_reader(forms, plain))
+            memos["request_of"] = Memo(parts_reader(forms, self._plain))
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
             values["request"] = f"request_of[{parts}]"
+        for name in ("request", "target"):
+            if "host" not in forms and forms.get(name) in HOST_ALONE:
+                memos["host_of"] = Memo(host_of(name, forms[name], self._plain))
+                values["host"] = f"host_of[{name}]"
         if self._wanted:
-            memos["extra_of"] = extra_of_texts([*self._wanted.values()], plain)
+            memos["extra_of"] = extra_of_texts([*self._wanted.values()], self._plain)
             values["extra"] = f"extra_of(({', '.join(self._wanted)},))"
         code = (
             "def parse(line):\n"
@@ -131,7 +181,7 @@ class Pattern:
             found = match(line)
             return found.groups() if found is not None and "\\" not in line else None
 
-        return Texts(self.names, cut, readers(dict(zip(self.names, self._forms, strict=True)), plain))
+        return Texts(self.names, cut, readers(dict(zip(self.names, self._forms, strict=True)), self._plain))
 
     def _match_again(self, line: str) -> re.Match[str]:
         """Match `line` less strictly, or raise BadLine with the place where it stops being what it should."""
@@ -140,10 +190,14 @@ class Pattern:
         found = self._beginning.match(line)
         right = int(found.lastgroup[1:]) if found and found.lastgroup else 0  # so many steps
         end = found.end() if found else 0
-        expected = [*(name for name, _ in self._steps), "the end of the line"][right]
+        names = [step.name for step in self._steps]
+        # The first of these that is not the first of all: what stands at the beginning may be any word.
+        begun = min(names.index(name) for name in ("time", *REQUESTS) if name in names[1:])
+        kind = BadLine if right > begun + 1 else Stranger
+        expected = [*names, "the end of the line"][right]
         if end == len(line):
-            raise BadLine(f"the line ends where {expected} should follow")
-        raise BadLine(f"column {end + 1}: expected {expected}")
+            raise kind(f"the line ends where {expected} should follow")
+        raise kind(f"column {end + 1}: expected {expected}")
 
     @cached_property
     def _beginning(self) -> re.Pattern[str]:
@@ -152,66 +206,107 @@ class Pattern:
         Only a broken line has it compiled, and reads it in one go however long it is.
         """
         text = ""
-        for number, (_, step) in reversed([*enumerate(self._steps, 1)]):
-            text = f"(?:{step}(?P<s{number}>){text})?+"
+        for number, step in reversed([*enumerate(self._steps, 1)]):
+            text = f"(?:{step.strict}(?P<s{number}>){text})?+"
         return re.compile(text, re.DOTALL)
 
 
-def _text(name: str, before: str, after: str) -> str:
-    """Return what the field `name` may hold between the literals `before` and `after`."""
-    if after.startswith('"') and before.endswith('"'):
-        return QUOTED
-    if name in FIELDS and (known := FIELDS[name].pattern):
-        return known
-    if after.startswith(" ["):
-        return WORDS
-    if not after:
-        return ".*+"
-    if after[0] == " ":
-        return r"\S++"
-    return f"[^{re.escape(after[0])}]*+"
+def split(template: str) -> list[str]:
+    """Cut a pattern into text, token, text, token … text; a token is what stands between braces."""
+    pieces = [""]
+    for at, part in enumerate(TOKEN.split(template)):
+        if part is None:  # no brace that stands for itself, or no token
+            continue
+        if at % 3 == 2:
+            pieces += [part, ""]
+        else:
+            pieces[-1] += part[:1] if at % 3 == 1 else part
+    return pieces
 
 
-def _lenient(name: str, before: str, after: str, following: str) -> str:
-    """As `_text`, but a quoted field ends at the first quote that is followed as the pattern says."""
-    if not (after.startswith('"') and before.endswith('"')):
-        return _text(name, before, after)
-    if len(after) == 1:  # the last field, or the last before the ones that nobody reads
-        return r'(?>.*?(?="(?: ["\d\[-]|\r?\Z)))'
-    shape = FIELDS[following].pattern if following in FIELDS else None
-    return f"(?>.*?(?={re.escape(after)}{f'(?:{shape})' if shape else ''}))"
-
-
-def _quick(name: str, before: str, after: str) -> str:
-    """As `_text`, for a line without a backslash whose length is as usual."""
-    text = USUAL_LENGTH if name == "length" else _text(name, before, after)
-    return UNESCAPED if text == QUOTED else text
-
-
-ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|(.))", re.DOTALL)
+ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
 
 
 def plain(text: str) -> str:
     """Return what a server logged as `text`: escapes undone, then the bytes read as UTF-8.
 
-    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them and never a
-    backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8 become lone surrogates.
+    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them, or ``\\u00XX``
+    (escape=json), and never a backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8
+    become lone surrogates.
     """
     if "\\" in text:
-        text = ESCAPE.sub(lambda e: chr(int(e[1], 16)) if e[1] else CONTROL.get(e[2], e[2]), text)
+        # A function a character takes 0.2 s for a MiB of them. Before a pair of backslashes no other can stand.
+        text = text.replace("\\\\", PAIR).replace('\\"', '"')
+        if "\\" in text and len(text) <= LONGEST:
+            text = ESCAPE.sub(lambda escape: _characters[escape[0]], text)
+        text = text.replace(PAIR, "\\")
+    return unescaped(text)
+
+
+LONGEST = 1 << 16
+"""Characters of a field whose other escapes are undone: those of 1 MiB take 0.1 s; no server takes so much."""
+
+PAIR = "\ue000"
+"""Stands for two backslashes; no byte is this character."""
+
+
+def _character(escape: str) -> str:
+    found = ESCAPE.fullmatch(escape)
+    assert found is not None
+    code = found[1] or found[2]
+    return chr(int(code, 16)) if code else CONTROL.get(found[3], found[3])
+
+
+_characters: Memo[str, str] = Memo(_character)
+
+
+def unescaped(text: str) -> str:
+    """Read the bytes of a text as UTF-8: all that there is to do where a server escapes nothing."""
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
+
+
+def hash_escaped(text: str) -> str:
+    """As `plain`, where ``#22`` stands for a quote: HAProxy's way, in which a backslash means nothing."""
+    return unescaped(HASH.sub(lambda e: chr(int(e[1], 16)), text) if "#" in text else text)
+
+
+HASH = re.compile("#([0-9A-Fa-f]{2})")
+
+ESCAPES: dict[str, Callable[[str], str]] = {"": plain, "hash": hash_escaped, "none": unescaped}
+"""How a server may write what would break its lines."""
 
 
 def fields_of(template: str) -> Iterator[str]:
     """Name the fields of a pattern in their order."""
-    for piece in TOKEN.findall(template):
-        if piece[:1] != "*" and piece != "...":
-            yield piece.partition(":")[0]
+    for piece in split(template)[1::2]:
+        if piece[:1] not in ("*", "(", ")", " ") and piece != "...":
+            name, _, form = piece.partition(":")
+            yield name
+            if form in NAMES_HOST:
+                yield "host"
 
 
 def pieces_of(template: str) -> Iterator[str]:
     """Name the pieces ``{*name}`` of a pattern in their order."""
-    for piece in TOKEN.findall(template):
+    for piece in split(template)[1::2]:
         if piece[:1] == "*" and piece != "*":
             yield piece[1:]
+
+
+def is_usual(template: str) -> bool:
+    """Tell whether `Pattern.texts` gives of the most lines what `Pattern.parse` does: no part of them may be absent."""
+    pieces = split(template)[1::2]
+    return "(" not in pieces and has_usual_forms(piece.partition(":")[::2] for piece in pieces)
+
+
+def literals_of(template: str) -> list[str]:
+    """Return the text of a pattern that every line has, in its order: all but that of parts that may be absent."""
+    pieces = split(template.strip("\n"))
+    found, within = [], False
+    for at, piece in enumerate(pieces):
+        if at % 2 == 0:
+            found += [] if within or not piece else [piece]
+        elif piece in ("(", ")"):
+            within = piece == "("
+    return found

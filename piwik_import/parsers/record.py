@@ -38,7 +38,8 @@ class Record(NamedTuple):
     referrer: str | None = None
     user_agent: str | None = None
     host: str | None = None
-    """The site's host as logged, lower case; ``host:port`` where a port was logged."""
+    """The site's host as logged, lower case; ``host:port`` where a port was logged or the scheme tells it, and
+    ``scheme://host:port`` where the scheme is known and the port does not tell it."""
     user: str | None = None
     """The user who was logged in."""
     generation_time: int | None = None
@@ -67,6 +68,14 @@ class BadLine(ValueError):
     """A line that is no record; the text says why."""
 
 
+class Stranger(BadLine):
+    """A line that does not even begin as those of its format do: perhaps it is another program's."""
+
+
+class OtherLine(BadLine):
+    """A line of the log, whole and right, that tells of no request: it is left out, and nothing is wrong with it."""
+
+
 def split_port(host: str) -> tuple[str, str]:
     """Cut ``example.org:443`` into host and port; the port is empty where there is none."""
     name, _, port = host.rpartition(":")
@@ -74,7 +83,8 @@ def split_port(host: str) -> tuple[str, str]:
 
 
 Parser = Callable[[str], Record]
-"""One line, without its newline and with each byte as the character of that number (Latin-1), to its record.
+"""One line, without its newline and with each byte as the character of that number (Latin-1), to its record; or the
+lines of one record, where the log spreads it over several.
 
 Latin-1 keeps characters and bytes the same, whatever the log holds; a field's text becomes UTF-8 when it is
 taken out. Raises BadLine.

@@ -35,6 +35,19 @@ def from_line(line: str) -> Request:
     return from_parts(method, target)
 
 
+def from_joined(line: str) -> Request:
+    """Read method, target and protocol that a server wrote one by one, each as a dash if there was none."""
+    return Request(problem="empty_request") if line.startswith("- -") else from_line(line.removesuffix(" -"))
+
+
+def after_host(line: str) -> Request:
+    """Read ``GET www.example.org/a?b=1``, with a protocol or not: some hosters log the host before the path."""
+    method, _, target = line.partition(" ")
+    if not target or target.startswith("/") or ABSOLUTE.match(target):
+        return from_line(line)
+    return from_line(f"{method} http://{target}{'' if ' HTTP/' in target else ' HTTP/1.0'}")
+
+
 def from_parts(method: str | None, target: str | None, query: str | None = None) -> Request:
     """Make a request of a method, a target (RFC 9112, 3.2) and, where the log keeps it apart, the query."""
     if not target:
@@ -46,8 +59,13 @@ def from_parts(method: str | None, target: str | None, query: str | None = None)
     if target == "*":
         return Request(problem="asterisk")
     authority = None
-    if not target.startswith("/") and (absolute := ABSOLUTE.fullmatch(target)):
-        authority, target = absolute.groups()
+    if not target.startswith("/"):
+        if target.startswith("error:"):  # Squid's word for what was no request
+            return Request(problem="garbage_request")
+        if absolute := ABSOLUTE.fullmatch(target):
+            authority, target = absolute.groups()
+            if not target and authority.endswith("*"):  # Varnish's word for OPTIONS *
+                return Request(problem="asterisk")
     path, mark, rest = target.partition("?")
     if not path.startswith("/"):
         path = "/" + path

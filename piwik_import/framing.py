@@ -1,0 +1,207 @@
+"""Where records end, in logs that do not give each a line of its own.
+
+Two kinds: objects of JSON that are spread over several lines, or of which several stand in one (an array, pretty
+printed or not); and messages of which a wrapper makes several lines. Blocks are cut where a record ends, so that none
+lies in two of them, and a run that goes on always begins between two records.
+
+An object, or a message with all that came between its parts, is held in memory until it ends, objects up to `HELD`
+bytes. Of these, as of lines, what is longer than `LINE_LIMIT` is invalid.
+
+A hit ends where its object does, before the comma or the line's end behind it: that is the same however the bytes come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.wrappers import Unwrap, Wrapper
+from piwik_import.source import BLOCK_SIZE, LINE_LIMIT, SHOWN, Block, Source
+
+Text = tuple[str, int, int]
+"""Text of one record, number of its last line, and where it ends in the source."""
+
+HELD = 16 * LINE_LIMIT
+"""Bytes of an object whose end is waited for; what is longer is cut, and read from there on as it looks."""
+
+BRACES = re.compile(rb'[^{}"]*+(?:"(?:[^"\\]|\\.)*+"[^{}"]*+)*+([{}])', re.DOTALL)
+"""All up to the next brace that is not within a text."""
+
+ENVELOPE = re.compile(rb'\s*\{\s*"(?:records|Records|events|logEvents)"\s*:\s*\[')
+"""What may stand before the objects of an export, besides the bracket of an array."""
+
+
+def is_spread(head: bytes) -> bool:
+    """Tell whether a log that begins so is JSON whose objects are not each on a line of their own."""
+    text = head.lstrip(b"\xef\xbb\xbf\0 \t\r\n")
+    if text.startswith(b"["):
+        return re.match(rb"\[\s*\{", text) is not None
+    if not text.startswith(b"{"):
+        return False
+    first, newline, rest = text.partition(b"\n")
+    if ENVELOPE.match(text):
+        return True
+    return bool(newline) and _end(first, 0) is None and rest[:1] not in (b"{", b"") and _end(text, 0) is not None
+
+
+def is_enough(head: bytes) -> bool:
+    """Tell whether the beginning of a pipe is long enough to tell its shape by: a line, and of JSON an object."""
+    text = head.lstrip(b"\xef\xbb\xbf\0 \t\r\n")
+    if text.startswith(b"{") or re.match(rb"\[\s*(?:\{|\Z)", text):
+        return next(_objects(text), None) is not None and (b"\n" in text or is_spread(text))
+    return b"\n" in text
+
+
+def objects(head: bytes) -> list[str]:
+    """Return the whole objects that a log begins with, each without the lines' ends in it."""
+    return [text for _, _, text in _objects(head)]
+
+
+def of(definition: Definition) -> tuple[Callable[[Block], bool], Callable[[Block], Iterator[Text]]]:
+    """Return what tells whether a block has records that are no lines, and what takes them out of it."""
+    if definition.spread:
+        return (lambda _: True), _records_of_json
+    wrapper = definition.wrapper
+    if wrapper is None or not wrapper.has_parts:
+        return (lambda _: False), lambda _: iter(())
+    unwrap = wrapper.compile()
+    return (lambda block: _may_have_parts(block.data, wrapper)), lambda block: _joined(block, unwrap)
+
+
+def blocks(source: Source, definition: Definition, offset: int, line: int) -> Iterator[Block]:
+    """Yield the blocks of a source from `offset` on, each ending where a record ends."""
+    if definition.spread:
+        return _json_blocks(source, offset, line)
+    if definition.wrapper is not None and definition.wrapper.has_parts:
+        return _whole_messages(source, source.blocks(offset, line), definition.wrapper)
+    return source.blocks(offset, line)
+
+
+def _end(text: bytes, start: int) -> int | None:
+    """Return where the object ends that begins at `start`; None if it does not end."""
+    depth, at = 0, start
+    while found := BRACES.match(text, at):
+        depth += 1 if found[1] == b"{" else -1
+        at = found.end()
+        if depth == 0:
+            return at
+    return None
+
+
+def _objects(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yield the whole objects in `data`: where each begins and ends, and its text."""
+    at = found.end() if (found := ENVELOPE.match(data)) else 0
+    while (start := data.find(b"{", at)) >= 0:
+        end = _end(data, start)
+        if end is None:
+            return
+        yield start, end, data[start:end].decode("latin-1").replace("\n", " ").replace("\r", " ")
+        at = end
+
+
+def _json_blocks(source: Source, offset: int, line: int) -> Iterator[Block]:
+    """Yield blocks of whole objects; what stands between two of them begins the later block."""
+    held, start = b"", offset
+    with closing(source.pieces(offset, min(BLOCK_SIZE, LINE_LIMIT))) as pieces:
+        for _, piece in pieces:
+            held += piece
+            last = max((end for _, end, _ in _objects(held)), default=0)
+            if last or len(held) > HELD:
+                data, held = (held[:last], held[last:]) if last else (held, b"")
+                lines, end = data.count(b"\n"), start + len(data)
+                yield (
+                    Block(data, start, end, line, lines) if last else Block(data[:SHOWN], start, end, line, lines, True)
+                )
+                line, start = line + lines, end
+            source.unfinished = len(held) if b"{" in held else 0
+    if b"{" in held and not source.growing:
+        source.unfinished = 0
+        yield Block(held, start, start + len(held), line, held.count(b"\n"))
+
+
+def _records_of_json(block: Block) -> Iterator[Text]:
+    """Take the objects out of a block; what is left at the end of the last one is an object that is not whole."""
+    end = 0
+    for start, end, text in _objects(block.data):
+        shown = text if end - start <= LINE_LIMIT else text[:SHOWN]
+        yield shown, block.line + block.data.count(b"\n", 0, end), block.offset + end
+    if block.data.find(b"{", end) >= 0:
+        rest = block.data[end:].decode("latin-1").strip(" \t\r\n,[]")
+        yield rest[:LINE_LIMIT], block.line + block.data.rstrip().count(b"\n"), block.end
+
+
+def _may_have_parts(data: bytes, wrapper: Wrapper) -> bool:
+    """Tell whether any line in a block might go on in another: looking costs a thousandth of unwrapping."""
+    if wrapper.goes_on:
+        return f" {wrapper.goes_on} ".encode() in data
+    ends = wrapper.ends.encode("unicode_escape") + b'"'
+    return data.count(ends) < data.count(b"\n")
+
+
+def _joined(block: Block, unwrap: Unwrap) -> Iterator[Text]:
+    """Put the parts of messages together: the lines of each, as one text, end where its last line does."""
+    open_parts: dict[str | None, list[str]] = {}
+    end, number = block.offset, block.line - 1
+    lines = block.data.decode("latin-1").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, block.line):
+        end = min(end + len(line) + 1, block.end)
+        found = unwrap(line)
+        stream = None if found is None else found.stream
+        if found is not None and found.goes_on:
+            open_parts.setdefault(stream, []).append(line)
+        else:
+            before = open_parts.pop(stream, []) if found is not None else []
+            yield "\n".join([*before, line]), number, end
+    for parts in open_parts.values():
+        yield "\n".join(parts), number, end
+
+
+def _whole_messages(source: Source, lines: Iterator[Block], wrapper: Wrapper) -> Iterator[Block]:
+    """Move what a block ends with into the next one, as long as the message it belongs to goes on there."""
+    unwrap = wrapper.compile()
+    held: Block | None = None
+    for block in lines:
+        if block.cut:
+            if held is not None:
+                yield held
+            held = None
+            yield block
+            continue
+        if held is not None and held.end == block.offset:
+            block = replace(held, data=held.data + block.data, end=block.end, lines=held.lines + block.lines)
+        elif held is not None:
+            yield held
+        held = None
+        cut = _first_open(block, unwrap) if _may_have_parts(block.data, wrapper) else len(block.data)
+        if len(block.data) - cut > LINE_LIMIT:
+            cut = len(block.data)
+        done, rest = block.data[:cut], block.data[cut:]
+        count = done.count(b"\n")
+        if rest:
+            held = Block(rest, block.offset + cut, block.end, block.line + count, block.lines - count)
+        if done:
+            yield replace(block, data=done, end=block.offset + cut, lines=count) if rest else block
+    if held is not None:
+        if source.growing:
+            source.unfinished += len(held.data)
+        else:
+            yield held
+
+
+def _first_open(block: Block, unwrap: Unwrap) -> int:
+    """Return where the first message begins whose last line is not in the block; its length if there is none."""
+    open_at: dict[str | None, int] = {}
+    at = 0
+    for line in block.data.decode("latin-1").split("\n"):
+        if line and (found := unwrap(line)) is not None:
+            if found.goes_on:
+                open_at.setdefault(found.stream, at)
+            else:
+                open_at.pop(found.stream, None)
+        at += len(line) + 1
+    return min(open_at.values(), default=len(block.data))

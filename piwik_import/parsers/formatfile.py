@@ -1,0 +1,66 @@
+"""A definition → the text of its format file, which reads back as the same definition."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.record import BadLine
+
+FIELDS = "ip time method path query problem status length referrer user_agent host user generation_time".split()
+"""What a sample says of its line."""
+
+ENOUGH = 2
+"""Samples that a format file needs."""
+
+
+def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> str:
+    """Return the format file of `definition` with `samples`."""
+    lines = [f"title = {_value(definition.title)}", f"source = {_value(definition.source)}", ""]
+    if definition.pattern is not None:
+        lines.append(f"pattern = {_value(definition.pattern)}")
+    if definition.escapes:
+        lines.append(f"escapes = {_value(definition.escapes)}")
+    if definition.regex is not None:
+        lines.append(f"regex = {_value(definition.regex)}")
+    if definition.time:
+        lines.append(f"time = {_value(definition.time)}")
+    if definition.json:
+        lines += ["[json]", *(f"{name} = {_value(key)}" for name, key in definition.json.items())]
+    for sample in samples:
+        lines += ["", "[[sample]]", *(f"{name} = {_value(value)}" for name, value in sample.items())]
+    return "\n".join([*lines, ""])
+
+
+def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield samples made of `lines`, whose characters are bytes: the first that differ in what they say."""
+    parse = definition.compile()
+    seen: set[frozenset[str]] = set()
+    for line in lines:
+        with suppress(BadLine, UnicodeError):
+            record = parse(line)
+            values = {name: getattr(record, name) for name in FIELDS}
+            sample = {"line": line.encode("latin-1").decode("utf-8")}
+            sample |= {name: value for name, value in values.items() if value not in (None, "")}
+            "".join(map(str, sample.values())).encode()  # a text that is no UTF-8 cannot stand in TOML
+            if frozenset(sample) not in seen:
+                seen.add(frozenset(sample))
+                yield sample
+            if len(seen) == ENOUGH:
+                return
+
+
+def _value(value: object) -> str:
+    """Write a value of TOML: a text between apostrophes where nothing in it needs to be escaped."""
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if not isinstance(value, str):
+        return str(value)
+    if "'" not in value and {*'"\\'} & {*value} and not re.search(r"[\x00-\x1f\x7f]", value):
+        return f"'{value}'"
+    return re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))

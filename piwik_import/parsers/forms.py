@@ -1,0 +1,171 @@
+"""A format as the user says that it is to be read.
+
+Zones, trusted proxies and places of fields go into the definition itself, as the form of a field says it: a
+definition with them is data like any other, and the parsers know nothing of options.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from piwik_import import clock
+from piwik_import.errors import UsageError
+from piwik_import.hints import Hints
+from piwik_import.parsers import client_address, paths
+from piwik_import.parsers.columns import Columns, is_whole
+from piwik_import.parsers.fields import FIELDS
+from piwik_import.parsers.pattern import TOKEN
+
+if TYPE_CHECKING:
+    from piwik_import.parsers.definition import Definition
+
+MARK = "\0"
+"""What stands between the time of a wrapper and a line that has none: nothing that a line holds."""
+KEY = "time of what is around"
+"""The key that such a time gets in an object."""
+
+
+def check(hints: Hints) -> None:
+    """Raise UsageError for what no format could be read with."""
+    try:
+        option = "--timezone"
+        if hints.timezone is not None:
+            clock.named_zone(hints.timezone)
+        option = "--trusted-proxy"
+        for name in hints.trusted_proxies:
+            client_address.network(name)
+        option = "--field"
+        if unknown := hints.fields.keys() - FIELDS.keys():
+            raise ValueError(f"no such field: {', '.join(sorted(unknown))}; there are {', '.join(FIELDS)}")
+        for one in [path for several in hints.fields.values() for path in several]:
+            paths.split(one)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
+    """As `Definition.read_as`."""
+    check(hints)
+    zone, placed = hints.timezone or "", _placed(definition, hints)
+    proxies = " ".join(str(client_address.network(name)) for name in hints.trusted_proxies)
+
+    def formed(name: str, form: str) -> str:
+        if name == "time" and is_beside_a_day(form):
+            return form if "@" in form or "%z" in form or not zone else f"{form}@{zone}"
+        if name == "time":
+            return _zoned(form or FIELDS[name].form, zone, latest)
+        return form or proxies if name == "ip" else form
+
+    def is_beside_a_day(form: str) -> bool:
+        return not is_whole(form) if placed.columns is not None else "date" in placed.fields
+
+    def token(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[0]
+        name, _, form = found[2].partition(":")
+        return f"{{{_joined(name, formed(name, form))}}}"
+
+    def column(text: str) -> str:
+        name, _, form = text.partition(":")
+        return _joined(name, formed(name, form))
+
+    def spec(name: str, text: str) -> str:
+        form = paths.split(text)[1]
+        return _joined(text.removesuffix(f":{form}") if form else text, formed(name, form))
+
+    pattern = None if placed.pattern is None else TOKEN.sub(token, placed.pattern)
+    json = {
+        name: spec(name, specs) if isinstance(specs, str) else [spec(name, one) for one in specs]
+        for name, specs in placed.json.items()
+    }
+    wrapper = placed.wrapper
+    if wrapper is not None:
+        wrapper = replace(wrapper, time=_zoned(wrapper.time, zone, latest))
+    also = None if placed.also is None else read_as(placed.also, hints, latest)
+    columns = placed.columns
+    if columns is not None:
+        fields_of = {name: [column(one) for one in specs] for name, specs in columns.fields_of.items()}
+        columns = replace(columns, fields_of=fields_of)
+    time = placed.time
+    if placed.regex is not None:
+        time = _zoned_regex(placed, hints)
+    return replace(placed, pattern=pattern, json=json, columns=columns, time=time, wrapper=wrapper, also=also)
+
+
+def _zoned_regex(definition: Definition, hints: Hints) -> str:
+    """Return how the date of a regular expression is written. Raises UsageError for what it has no place for."""
+    if hints.trusted_proxies or hints.fields:
+        option = "--trusted-proxy" if hints.trusted_proxies else "--field"
+        raise UsageError(f"{option} is for formats, not for a regular expression: its groups say where the fields lie.")
+    form = definition.time
+    return form if hints.timezone is None or "@" in form or "%z" in form else f"{form}@{hints.timezone}"
+
+
+def _joined(name: str, form: str) -> str:
+    return f"{name}:{form}" if form else name
+
+
+def _zoned(form: str, zone: str, latest: str) -> str:
+    """Return a form of times with the zone of those that name none, and the year's end of those that name no year."""
+    base, has, until = clock.split_form(form)
+    may_lack = base in clock.ZONED or ("%" in base and "%z" not in base and "%Z" not in base)
+    if not may_lack or not (zone or (base == "syslog" and latest)):
+        return form
+    zone = has or zone
+    return f"{base}@{zone or 'UTC'}" + (f"@{until or latest}" if base == "syslog" and (until or latest) else "")
+
+
+def _placed(definition: Definition, hints: Hints) -> Definition:
+    """Put the fields where the user says that they lie."""
+    if not hints.fields or definition.regex is not None:
+        return definition
+    if definition.columns is not None:
+        return replace(definition, columns=_placed_columns(definition.columns, hints.fields))
+    if definition.pattern is None:
+        whole = "time" in hints.fields and "date" not in hints.fields
+        own = {name: specs for name, specs in definition.json.items() if name != "date" or not whole}
+        return replace(definition, json=own | dict(hints.fields))
+    pattern = definition.pattern
+    for name, specs in hints.fields.items():
+        if (place := _place(pattern, specs)) is not None:
+            pattern = re.sub(rf"\{{{name}(:[^{{}}]*)?\}}", "{*}", pattern)
+            piece, form = place
+            pattern = pattern.replace(f"{{*{piece}}}", f"{{{_joined(name, form)}}}", 1)
+    return replace(definition, pattern=pattern)
+
+
+def _placed_columns(columns: Columns, fields: Mapping[str, Sequence[str]]) -> Columns:
+    """Put the named columns before those that a format knows for the same fields: the first that a line has counts."""
+    placed: dict[str, list[str]] = {}
+    for name, specs in fields.items():
+        for one in specs:
+            column, _, form = one.partition(":")
+            placed.setdefault(column.lower(), []).append(_joined(name, form))
+    others = {name: specs for name, specs in columns.fields_of.items() if name not in placed}
+    return replace(columns, fields_of=placed | others)
+
+
+def _place(pattern: str, specs: Sequence[str]) -> tuple[str, str] | None:
+    """Return the first of the named pieces that a pattern has, with the form that it shall be read by."""
+    for one in specs:
+        piece, _, form = one.partition(":")
+        if f"{{*{piece}}}" in pattern:
+            return piece, form
+    return None
+
+
+def timed(definition: Definition, form: str) -> Definition:
+    """Return the definition of lines with the time before them: what `give_time` makes of lines that have none."""
+    if definition.pattern is not None:
+        return replace(definition, pattern=f"{{time:{form}}}{MARK}{definition.pattern.strip(chr(10))}")
+    return replace(definition, json={**definition.json, "time": f'["{KEY}"]:{form}'})
+
+
+def give_time(definition: Definition) -> Callable[[str, str], str]:
+    """Return the function that puts a time before a line that has none."""
+    if definition.pattern is not None:
+        return lambda time, line: f"{time}{MARK}{line}"
+    return lambda time, line: line.replace("{", f'{{"{KEY}":"{time}",', 1)

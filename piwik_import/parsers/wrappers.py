@@ -1,0 +1,229 @@
+"""What stands around the lines of a log that passed through something else on its way: syslog, Docker, Kubernetes.
+
+A wrapper is one TOML file in formats/wrappers: a regular expression with the groups ``message`` and, where the lines
+have it, ``time`` and ``stream``; or ``[json]`` with the paths of these. A message may be spread over several lines:
+`goes_on` is what the group ``part`` holds in a line that is not the last of its message, `ends` is what the last one
+ends in.
+
+What a wrapper says of the time counts only where the line within has none.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from piwik_import.errors import FormatError, UsageError, printable
+from piwik_import.parsers import json_lines, paths
+from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
+
+KEYS = {"title": str, "source": str, "regex": str, "json": dict, "time": str, "goes_on": str, "ends": str}
+KEYS |= {"sample": list}
+
+NAMES = {"message", "time", "stream", "part"}
+"""What a wrapper's groups, and the keys of its ``[json]``, may be called; other groups are only for the reader."""
+
+
+class Unwrapped(NamedTuple):
+    """One line of a wrapped log."""
+
+    message: str
+    time: str | None = None
+    """As it is written there."""
+    stream: str | None = None
+    """What the line came from; parts of one message come from the same."""
+    goes_on: bool = False
+    """Whether the next line of the stream goes on with the message."""
+
+
+Unwrap = Callable[[str], Unwrapped | None]
+"""One line → what is in it; None if it is not wrapped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapper:
+    """One wrapper as its file describes it. Holds data only, so it travels to other processes."""
+
+    name: str
+    title: str = ""
+    source: str = ""
+    """The page of its maker."""
+    regex: str | None = None
+    json: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    time: str = "iso8601"
+    """The form of its time, for `regex`."""
+    goes_on: str = ""
+    ends: str = ""
+    samples: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether a message may be spread over several lines."""
+        return bool(self.goes_on or self.ends)
+
+    @property
+    def detail(self) -> int:
+        """How much it may say of a line: of two that say as much, the one that could say no more is meant."""
+        return len(self.json) if self.regex is None else self.regex.count("(?P<")
+
+    @property
+    def time_form(self) -> str | None:
+        """The form of its time; None if it has none."""
+        if self.regex is not None:
+            return self.time if "(?P<time>" in self.regex else None
+        return "any" if "time" in self.json else None
+
+    def compile(self) -> Unwrap:
+        """Return the function that takes a line out of it. Raises FormatError."""
+        try:
+            return self._compile_regex(self.regex) if self.regex is not None else self._compile_json()
+        except (ValueError, re.error) as error:
+            raise FormatError(self.name, str(error)) from None
+
+    def _compile_regex(self, regex: str) -> Unwrap:
+        fullmatch = re.compile(regex + r"\r?", re.DOTALL).fullmatch
+        goes_on, has = self.goes_on, NAMES & re.compile(regex).groupindex.keys()
+        if "message" not in has:
+            raise ValueError("the regex has no group `message`")
+
+        def unwrap(line: str) -> Unwrapped | None:
+            found = fullmatch(line)
+            if found is None:
+                return None
+            time = found["time"] if "time" in has else None
+            stream = found["stream"] if "stream" in has else None
+            return Unwrapped(found["message"], time, stream, "part" in has and found["part"] == goes_on)
+
+        return unwrap
+
+    def _compile_json(self) -> Unwrap:
+        if not {"message"} <= self.json.keys() <= NAMES:
+            raise ValueError("`json` needs a `message`, and knows besides `time` and `stream`")
+        get = {name: _first(specs) for name, specs in self.json.items()}
+        ends = self.ends
+
+        def unwrap(line: str) -> Unwrapped | None:
+            if not line.lstrip().startswith("{"):
+                return None
+            try:
+                values = json_lines.load(line)
+            except BadLine:
+                return None
+            message = _text(get["message"](values))
+            if message is None:
+                return None
+            time = get["time"](values) if "time" in get else None
+            stream = get["stream"](values) if "stream" in get else None
+            goes_on = bool(ends) and not message.endswith(ends)
+            return Unwrapped(
+                message if goes_on else message.rstrip("\r\n"),
+                None if time is None else str(time),
+                None if stream is None else str(stream),
+                goes_on,
+            )
+
+        return unwrap
+
+
+def _first(specs: str | Sequence[str]) -> paths.Find:
+    """Return the function that takes the first value that is there."""
+    several = (specs,) if isinstance(specs, str) else specs
+    finders = [paths.finder(paths.split(spec)[0]) for spec in several]
+    return lambda values: next((value for find in finders if (value := find(values)) is not None), None)
+
+
+def _text(value: Any) -> str | None:
+    """Return the bytes of a message as characters (Latin-1); journald writes bytes that are no text as a list."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("latin-1")
+    if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
+        return bytes(value).decode("latin-1")
+    return None
+
+
+def around(unwrap: Unwrap, parse: Parser, *, give_time: Callable[[str, str], str] | None = None) -> Parser:
+    """Return the parser of wrapped lines, of which `parse` reads what is within.
+
+    `give_time` joins the wrapper's time and a line that `parse` could not read without. What does not even begin as
+    the lines of the log do is another program's, and no invalid line. Lines that are not wrapped are read as they are.
+    """
+
+    def parse_within(text: str) -> Record:
+        line, time = text, None
+        parts = [unwrap(part) for part in text.split("\n")] if "\n" in text else [unwrap(text)]
+        if all(part is not None for part in parts):
+            line = "".join([part.message for part in parts if part is not None])
+            time = parts[-1].time if parts[-1] is not None else None
+            if not line.strip():
+                raise OtherLine("there is nothing within")
+        if give_time is not None:
+            if time is None:
+                raise OtherLine("neither the line nor what is around it says the time")
+            line = give_time(time, line)
+        try:
+            return parse(line)
+        except Stranger as error:
+            raise OtherLine(str(error)) from None
+
+    return parse_within
+
+
+def folder() -> Path:
+    """Return the folder of the wrappers' files, beside those of the formats."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "formats" / "wrappers"
+    return installed if installed.is_dir() else package.parent / "formats" / "wrappers"
+
+
+@cache
+def known() -> Mapping[str, Wrapper]:
+    """Read every wrapper that comes with the program; by name."""
+    return {path.stem: read(path) for path in sorted(folder().glob("*.toml"))}
+
+
+def named(name: str) -> Wrapper:
+    """Return the wrapper called `name`, or that a file describes. Raises UsageError."""
+    if name.endswith(".toml"):
+        return read(Path(name))
+    if name not in known():
+        raise UsageError(
+            f"--wrapper {printable(name)}: there is no such wrapper; there are {', '.join(known())}; or none."
+        )
+    return known()[name]
+
+
+def read(path: Path) -> Wrapper:
+    """Read a wrapper's file. Raises FormatError."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FormatError(path.name, str(error)) from None
+    if unknown := table.keys() - KEYS:
+        raise FormatError(path.name, f"unknown key {', '.join(sorted(unknown))}; known are {', '.join(sorted(KEYS))}")
+    for key, value in table.items():
+        if not isinstance(value, KEYS[key]):
+            raise FormatError(path.name, f"`{key}` is no {KEYS[key].__name__}")
+    if ("regex" in table) == ("json" in table):
+        raise FormatError(path.name, "it needs one of `regex` and `json`")
+    samples = tuple(table.pop("sample", ()))
+    return Wrapper(name=path.stem, samples=samples, **table)
+
+
+def describe(wrapper: Wrapper) -> Iterator[str]:
+    """Yield the lines of a text that shows a wrapper with its samples."""
+    yield f"{wrapper.name}: {wrapper.title}"
+    yield f"  {wrapper.source}"
+    yield ""
+    if wrapper.regex is not None:
+        yield f"  {wrapper.regex}"
+    for name, specs in wrapper.json.items():
+        yield f"  {name:8} {specs if isinstance(specs, str) else ', else '.join(specs)}"
+    for sample in wrapper.samples:
+        yield ""
+        yield f"  {sample['line']}"
+        yield from (f"      {name:8} {value}" for name, value in sample.items() if name != "line")

@@ -1,0 +1,272 @@
+"""What is around the lines of a log: every file of formats/wrappers, and what it does to a log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from piwik_import.errors import FormatError, UsageError
+from piwik_import.hints import Hints
+from piwik_import.parsers import catalogue, wrappers
+from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.parsers.record import BadLine, OtherLine
+
+KNOWN = catalogue.known()
+AROUND = wrappers.known()
+FILES = [pytest.param(one, id=one.name) for one in AROUND.values()]
+SAMPLES = [
+    pytest.param(one, sample, id=f"{one.name}-{number}")
+    for one in AROUND.values()
+    for number, sample in enumerate(one.samples, 1)
+]
+COMBINED = '192.0.2.1 - - [21/Nov/2026:09:15:02 +0100] "GET /a?b HTTP/1.1" 200 13 "-" "say \\"hi\\" caf\\xc3\\xa9"'
+WRAP = {
+    "syslog_3164": lambda line: f"<190>Nov 21 09:15:02 web1 nginx[42]: {line}",
+    "syslog_5424": lambda line: f'<165>1 2026-11-21T08:15:02.003Z web1 nginx 311 - [a@1 b="c"] {line}',
+    "syslog_iso": lambda line: f"2026-11-21T09:15:02.123456+01:00 web1 nginx: {line}",
+    "timestamped": lambda line: f"2026-11-21T08:15:02.413656027Z {line}",
+    "aws_logs_tail": lambda line: f"2026-11-21T08:15:02.364000+00:00 web/nginx/0d1e2f {line}",
+    "compose": lambda line: f"web-1  | {line}",
+    "cri": lambda line: f"2026-11-21T08:15:02.413656027Z stdout F {line}",
+    "kubectl_prefix": lambda line: f"[pod/web-7d4b9c-x2x4q/nginx] {line}",
+    "stern": lambda line: f"web-7d4b9c-x2x4q nginx {line}",
+    "docker_json": lambda line: json.dumps(
+        {"log": text(line) + "\n", "stream": "stdout", "time": "2026-11-21T08:15:02Z"}
+    ),
+    "journald": lambda line: json.dumps(
+        {"MESSAGE": list(line.encode("latin-1")), "__REALTIME_TIMESTAMP": "1795248902123456"}
+    ),
+    "cloudwatch": lambda line: json.dumps({"timestamp": 1795248902123, "message": text(line), "ingestionTime": 1}),
+    "json_message": lambda line: json.dumps({"@timestamp": "2026-11-21T08:15:02Z", "message": text(line)}),
+}
+
+
+def text(line):
+    """A line as JSON holds it: bytes that are no UTF-8 are halves of surrogate pairs there, and lost."""
+    return line.encode("latin-1").decode("utf-8", "replace")
+
+
+def logged(line):
+    return line.encode().decode("latin-1")
+
+
+def found(*lines):
+    return recognise("log", lines, catalogue.recognisable(), [None, *AROUND.values()])
+
+
+@pytest.mark.parametrize(("wrapper", "sample"), SAMPLES)
+def test_every_sample_of_every_wrapper_is_unwrapped_as_its_file_says(wrapper, sample):
+    (line,) = lines_of(sample["line"].encode())
+    unwrapped = wrapper.compile()(line)
+    expected = {name: value for name, value in sample.items() if name != "line"}
+    assert {name: getattr(unwrapped, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("wrapper", FILES)
+def test_every_file_says_what_it_is_and_proves_it(wrapper):
+    assert 10 < len(wrapper.title) < 120
+    assert wrapper.source.startswith("https://")
+    assert len(wrapper.samples) >= 2
+
+
+def test_every_wrapper_is_tried_here():
+    assert {*WRAP} == {*AROUND}
+
+
+@pytest.mark.parametrize("name", WRAP)
+def test_a_wrapped_log_is_recognised_by_what_is_within(name):
+    for sample in (KNOWN["combined"].samples[0], KNOWN["common"].samples[1], KNOWN["traefik_json"].samples[0]):
+        (line,) = lines_of(sample["line"].encode())
+        known = found(*[WRAP[name](line)] * 3)
+        assert (known.wrapper, known.compile()(WRAP[name](line))) == (AROUND[name], found(line).compile()(line))
+        assert known.label == f"{known.name} in {name}"
+
+
+@pytest.mark.parametrize("log_format", [pytest.param(one, id=one.name) for one in catalogue.recognisable()])
+def test_no_log_without_a_wrapper_is_taken_for_one_with(log_format):
+    for sample in log_format.samples:
+        assert found(*lines_of(sample["line"].encode())) is log_format
+
+
+@given(
+    st.sampled_from(sorted(WRAP)),
+    st.text(
+        st.characters(min_codepoint=33, exclude_characters="\x7f\x85\xa0\u2028\u2029", exclude_categories=["C", "Z"]),
+        min_size=1,
+    ),
+)
+def test_a_line_wrapped_and_unwrapped_is_the_same(name, words):
+    line = logged(f"192.0.2.1 - - [x] {words} end")
+    assert AROUND[name].compile()(WRAP[name](line)).message == line
+
+
+@pytest.mark.parametrize("wrapper", FILES)
+def test_no_line_takes_long_however_long_and_odd_it_is(wrapper):
+    unwrap = wrapper.compile()
+    line = logged(wrapper.samples[0]["line"])
+    for place in (len(line) // 4, len(line) // 2):
+        for odd in ['"', " ", "\\", "a", "[", '\\"', "a.", "]", ":", "{"]:
+            began = time.process_time()
+            unwrap(line[:place] + odd * ((1 << 20) // len(odd)) + line[place:])
+            assert time.process_time() - began < 0.3  # 50 ms on a quiet machine; the square takes minutes
+
+
+def test_lines_of_other_programs_are_no_invalid_lines():
+    parse = found(*[WRAP["syslog_3164"](COMBINED)] * 3).compile()
+    for other in (
+        "Feb 12 14:10:21 host sshd[1]: Invalid user pascal from 192.0.2.7 port 53502",
+        "Mar 24 14:26:01 --- last message repeated 2 times ---",
+        WRAP["syslog_3164"](" "),
+        "Attaching to web-1",
+    ):
+        with pytest.raises(OtherLine):
+            parse(other)
+    assert parse(COMBINED).path == "/a"  # and what is not wrapped is read as it is
+
+
+def test_a_line_that_begins_as_those_of_the_log_and_is_cut_is_invalid():
+    parse = found(*[WRAP["syslog_3164"](COMBINED)] * 3).compile()
+    with pytest.raises(BadLine, match="the line ends where") as caught:
+        parse(WRAP["syslog_3164"](COMBINED[:60]))
+    assert not isinstance(caught.value, OtherLine)
+
+
+@pytest.mark.parametrize("name", sorted(WRAP.keys() - {"syslog_3164", "compose", "kubectl_prefix", "stern"}))
+def test_the_time_of_the_wrapper_counts_where_the_line_has_none(name, tmp_path):
+    path = tmp_path / "timeless.toml"
+    path.write_text("pattern = '{ip} {*} {*} \"{request}\" {status} {*}'")
+    parse = catalogue.read(path).within(AROUND[name]).compile()
+    record = parse(WRAP[name]('192.0.2.1 - - "GET /a HTTP/1.1" 200 65508'))
+    assert (record.path, record.time.replace(microsecond=0)) == ("/a", datetime(2026, 11, 21, 8, 15, 2, tzinfo=UTC))
+    with pytest.raises(OtherLine, match="says the time"):
+        parse('192.0.2.1 - - "GET /a HTTP/1.1" 200 65508')
+
+
+def test_json_without_a_time_gets_that_of_the_wrapper(tmp_path):
+    path = tmp_path / "timeless.toml"
+    path.write_text("[json]\npath = 'p'\nip = 'a'")
+    parse = catalogue.read(path).within(AROUND["docker_json"]).compile()
+    assert parse(WRAP["docker_json"]('{"p":"/a","a":"::1"}')).time == datetime(2026, 11, 21, 8, 15, 2, tzinfo=UTC)
+
+
+def test_the_year_of_a_wrapper_that_names_none_is_that_of_the_log(tmp_path):
+    path = tmp_path / "timeless.toml"
+    path.write_text("pattern = '{ip} {*} {*} \"{request}\" {status} {*}'")
+    wrapped = catalogue.read(path).within(AROUND["syslog_3164"])
+    zoned = wrapped.read_as(Hints(timezone="Europe/Berlin"), "2020-01-03T00:00:00Z")
+    times = [
+        f"{zoned.compile()(f'{day} 09:15:02 web1 nginx: ::1 - - {chr(34)}GET / HTTP/1.1{chr(34)} 200 1').time}"
+        for day in ("Dec 31", "Jan  3", "Jul  1")
+    ]
+    assert times == ["2019-12-31 08:15:02+00:00", "2020-01-03 08:15:02+00:00", "2019-07-01 07:15:02+00:00"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("", "it needs one of `regex` and `json`", id="nothing"),
+        pytest.param("regex = 1", "`regex` is no str", id="a number"),
+        pytest.param("regex = '('", "missing \\)", id="no regular expression"),
+        pytest.param("regex = '(?P<line>.*)'", "has no group `message`", id="no message"),
+        pytest.param("[json]\ntime = 't'", "needs a `message`", id="json without message"),
+        pytest.param("[json]\nmessage = 'a..b'", "is no path", id="no path"),
+        pytest.param("rgx = ''", "unknown key rgx", id="unknown key"),
+        pytest.param("regex = ", "Invalid value", id="no TOML"),
+    ],
+)
+def test_a_wrapper_that_makes_no_sense_is_refused_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(FormatError, match=rf"^format mine(\.toml)?: .*{reason}"):
+        wrappers.named(str(path)).compile()
+
+
+def test_a_wrapper_that_there_is_not_is_refused_with_those_that_there_are():
+    with pytest.raises(UsageError, match=r"^--wrapper sylog: .* compose, cri"):
+        wrappers.named("sylog")
+
+
+# Messages in parts.
+
+
+def cri(stream, tag, message):
+    return f"2026-11-21T08:15:02.413656027Z {stream} {tag} {message}\n"
+
+
+def docker(stream, message):
+    return json.dumps({"log": message, "stream": stream, "time": "2026-11-21T08:15:02.2Z"}) + "\n"
+
+
+def page(number):
+    return f'192.0.2.{number % 250} - - [21/Nov/2026:09:15:02 +0100] "GET /{number} HTTP/1.1" 200 13 "-" "Mozilla/5.0"'
+
+
+def parted(number, wrap):
+    """Return lines of two streams; every third message is in parts, and in between comes another stream."""
+    line = page(number)
+    if number % 3:
+        return [wrap("stdout", "F", line)]
+    parts = [wrap("stdout", tag, part) for tag, part in (("P", line[:30]), ("P", line[30:40]), ("F", line[40:]))]
+    return [parts[0], wrap("stderr", "F", page(number + 1000)), *parts[1:]]
+
+
+def in_docker(stream, tag, message):
+    return docker(stream, message + ("\n" if tag == "F" else ""))
+
+
+@pytest.mark.parametrize("wrap", [pytest.param(cri, id="cri"), pytest.param(in_docker, id="docker")])
+def test_parts_of_a_message_become_one_hit_that_ends_with_the_last_of_them(wrap, dry_run, tmp_path):
+    lines = [line for number in range(300) for line in parted(number, wrap)]
+    log = tmp_path / "0.log"
+    log.write_text("".join(lines))
+    os.utime(log, (1, 1))
+    report, entries = dry_run(log, size=700)
+    paths = [re.search(r"example\.org(?:/|%2F)(\d+)&", entry.query)[1] for entry in entries]
+    assert sorted(map(int, paths)) == sorted([*range(300), *range(1000, 1300, 3)])
+    ends = [0]
+    for line in lines:
+        ends.append(ends[-1] + len(line))
+    assert all(entry.end == ends[entry.line] for entry in entries)
+    assert [entry.end for entry in entries] == sorted(entry.end for entry in entries)
+    assert report.bad == 0
+
+
+def test_a_message_whose_end_never_comes_is_invalid_and_nothing_else_is_lost(dry_run, tmp_path):
+    log = tmp_path / "0.log"
+    log.write_text(cri("stdout", "F", page(1)) + cri("stdout", "P", page(2)[:60]) + cri("stderr", "F", page(3)))
+    os.utime(log, (1, 1))
+    report, entries = dry_run(log)
+    assert [entry.line for entry in entries] == [1, 3]
+    assert report.bad == 1
+
+
+@pytest.mark.parametrize("stop", [1, 4, 9])
+def test_an_import_that_is_broken_off_between_parts_goes_on_without_loss(stop, tmp_path, run_import, tracker):
+    log = tmp_path / "0.log"
+    log.write_text("".join(line for number in range(150) for line in parted(number, cri)))
+    os.utime(log, (1, 1))
+    settings = (
+        "--recorder-max-payload-size",
+        7,
+        "--recorders",
+        3,
+        "--journal",
+        tmp_path / "j.db",
+        "--retry-for",
+        0,
+        log,
+    )
+    tracker.answers(200, times=stop)
+    tracker.answers(503, times=3)
+    assert run_import("--retry-for", 0, *settings).code == 75
+    tracker.script.clear()
+    assert run_import(*settings).code == 0
+    pages = sorted(int(hit["url"].rpartition("/")[2]) for hit in tracker.recorded)
+    assert pages == sorted([*range(150), *range(1000, 1150, 3)])
