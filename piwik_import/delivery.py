@@ -177,7 +177,12 @@ class Delivery:
             raise RefusedError(f"{self._client.url}: {answer.reason}")
 
     def _judged(self, answer: Answer, sent: int) -> Answer:
-        """Take it for a refusal if every hit is called invalid, unless they are few and others have been recorded."""
+        """Take it for a refusal if every hit is called invalid, unless they are few and others have been recorded.
+
+        And for the loss of a hit if it is the only one, others were recorded, and the server counts none.
+        """
+        if isinstance(answer, Refused) and answer.is_empty and sent == 1 and self.is_welcome:
+            return Recorded(reason="it neither recorded nor named it", unknown=1, said="success, and no hit counted")
         if not isinstance(answer, Recorded) or answer.rejected < sent:
             return answer
         if not self.is_welcome or (sent > 1 and not self._evidence.is_vouched(sent)):
@@ -201,20 +206,20 @@ class Delivery:
         self._report.settle(entries, lost, answer.reason, named, unknown=answer.unknown)
         chunk.settled(len(entries) - lost)  # before they are kept: if the disk is full, what was recorded stays so
         if answer.unknown or (answer.rejected and not answer.named):
-            self._keep(entries, "unknown", answer.reason)
+            self._keep(entries, "unknown", answer.reason, answer.said)
         elif answer.named:
-            self._keep([entries[place] for place in answer.named], "rejected", answer.reason)
+            self._keep([entries[place] for place in answer.named], "rejected", answer.reason, answer.said)
 
-    def _reject(self, chunk: Chunk, part: Part, reason: str) -> None:
+    def _reject(self, chunk: Chunk, part: Part, reason: str, said: str) -> None:
         """Settle a part of one hit that the server cannot take."""
-        self._keep(part.entries, "rejected", reason)
-        self._report.settle(part.entries, 1, reason, (0,))
+        self._keep(part.entries, "rejected", reason, said)
+        self._report.settle(part.entries, 1, f"{reason}: {said}", (0,))
         chunk.settled(0)
 
-    def _keep(self, entries: Sequence[Entry], fate: str, reason: str) -> None:
+    def _keep(self, entries: Sequence[Entry], fate: str, reason: str, said: str) -> None:
         try:
             for number, some in groupby(entries, key=lambda entry: entry.source):
-                self._rejects.add(self._report.sources[number].name, list(some), fate, reason)
+                self._rejects.add(self._report.sources[number].name, list(some), fate, reason, said)
         except PiwikImportError:
             self._report.note(f"{fate}, and not in the rejects file: {self._named(entries)}")
             raise
@@ -225,7 +230,7 @@ class Delivery:
         if size < LEAST_BYTES:
             raise RefusedError(f"{self._client.url}: {answer.reason}; it takes not even {size} bytes")
         if len(part) == 1:
-            self._reject(chunk, part, answer.reason)
+            self._reject(chunk, part, "it is too large by itself", answer.reason)
             return
         self._lanes.chunk_bytes = min(self._lanes.chunk_bytes, size // 2)
         chunk.halve(is_cut=False)
@@ -237,7 +242,7 @@ class Delivery:
             self._after_rollback(chunk, part, answer, answer.tracked, turn)
             return
         if answer.in_doubt and not self._policy.resend:
-            self._keep(part.entries, "in doubt", answer.reason)
+            self._keep(part.entries, "in doubt", "its answer was lost", answer.reason)
             self._doubt(part.entries, skipped=True)
             chunk.settled(0)
         self._wait_at_door(chunk, part, answer, turn)
@@ -269,7 +274,7 @@ class Delivery:
         suspect = chunk.parts[0]
         if self._evidence.is_against(suspect) or self._evidence.is_vouched():
             self._pace.answered()
-            self._reject(chunk, suspect, f"the tracker fails on this hit: {answer.reason}")
+            self._reject(chunk, suspect, "the tracker fails on this hit", answer.reason)
         else:
             self._wait_at_door(chunk, suspect, answer, turn)
 

@@ -4,7 +4,8 @@ One JSON object a line, appended as it happens, so that `piwik-import replay` ca
 
     source   name of the log            line, offset   where the line stands in it, offset in decompressed bytes
     text     the line itself            hit            the parameters of its hit; null if it became none
-    fate     see `FATES`                reason         why, with what the server answered if it was asked
+    fate     see `FATES`                reason         why
+    answer   what the server said; null if it was not asked
 
 The first line gives the file a name of its own, by which a replay that was broken off knows it again.
 
@@ -58,11 +59,13 @@ class Rejects:
 
     def add_bad(self, source: str, bad: Sequence[BadEntry]) -> None:
         """Keep lines that are no hit. Raises PiwikImportError if the disk does not take them."""
-        self._write([self._row(source, one, None, "invalid", one.reason) for one in bad])
+        fate: Row = {"hit": None, "fate": "invalid"}
+        self._write([self._row(source, one, fate | {"reason": one.reason, "answer": None}) for one in bad])
 
-    def add(self, source: str, entries: Sequence[Entry], fate: str, reason: str) -> None:
+    def add(self, source: str, entries: Sequence[Entry], fate: str, reason: str, answer: str) -> None:
         """Keep hits that were sent. It is on disk on return. Raises PiwikImportError if the disk does not take them."""
-        rows = [self._row(source, entry, decode(entry.query), fate, reason) for entry in entries]
+        why: Row = {"fate": fate, "reason": reason, "answer": answer}
+        rows = [self._row(source, entry, {"hit": decode(entry.query)} | why) for entry in entries]
         self._write(rows, to_disk=True)
 
     def close(self) -> None:
@@ -73,10 +76,10 @@ class Rejects:
                     os.fsync(file.fileno())
                 self._file = None
 
-    def _row(self, source: str, one: Entry | BadEntry, hit: dict[str, str] | None, fate: str, reason: str) -> Row:
+    def _row(self, source: str, one: Entry | BadEntry, fate: Row) -> Row:
+        """Return what is written of a line: where it stands, and what became of it."""
         text = one.text if one.text.isascii() else one.text.encode("latin-1").decode("utf-8", "surrogateescape")
-        where = {"source": source, "line": one.line, "offset": one.begin, "text": text}
-        return where | {"hit": hit, "fate": fate, "reason": reason}
+        return {"source": source, "line": one.line, "offset": one.begin, "text": text} | fate
 
     def _write(self, rows: Sequence[Row], to_disk: bool = False) -> None:
         if self.path is None or not rows:
@@ -95,11 +98,11 @@ class Rejects:
 class Again(Rejects):
     """The rejects of a replay: the rows of the file that is replayed, as they were but for why they failed again."""
 
-    def _row(self, source: str, one: Entry | BadEntry, hit: dict[str, str] | None, fate: str, reason: str) -> Row:
+    def _row(self, source: str, one: Entry | BadEntry, fate: Row) -> Row:
         row = read(one.text)
         if row is None:
-            return super()._row(source, one, hit, fate, reason)
-        return row if hit is None else row | {"fate": fate, "reason": reason}
+            return super()._row(source, one, fate)
+        return row if fate["hit"] is None else row | fate | {"hit": row["hit"]}
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

@@ -47,7 +47,7 @@ ANSWERS = [
     ("an error without counts", 500, counts("error"), lost(500)),
     ("an error with odd counts", 500, counts("error", tracked=True, invalid=0), lost(500)),
     ("a deadlock told in HTML", 200, b"Error:There is no active transaction", lost(200)),
-    ("broken JSON, or statistics off", 200, counts(tracked=0, invalid=0), Refused("")),
+    ("broken JSON, or statistics off", 200, counts(tracked=0, invalid=0), Refused("", is_empty=True)),
     ("no bulk requests here", 400, PAGE, Refused("")),
     ("too large", 413, PAGE, TooLarge("")),
     ("locked out", 500, counts("error", tracked=0, invalid=0), rolled_back(0)),
@@ -82,10 +82,12 @@ def test_an_answer_means(tracker, status, body, meaning):
     tracker.answers(status, body)
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         answer = client.send(QUERIES)
-    facts = {name: getattr(answer, name) for name in answer.__slots__ if name != "reason"}
+    facts = {name: getattr(answer, name) for name in answer.__slots__ if name not in ("reason", "said")}
     assert type(answer) is type(meaning)
     assert facts == {name: getattr(meaning, name) for name in facts}
-    if not isinstance(answer, Recorded):
+    if isinstance(answer, Recorded):
+        assert bool(answer.said) is bool(answer.rejected or answer.unknown)
+    else:
         assert answer.reason.isprintable()
         assert answer.reason
         assert tracker.token not in answer.reason
@@ -169,7 +171,7 @@ def test_the_answer_to_a_hit_of_its_own_means(singles, status, body, meaning):
     script.append((status, body))
     with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
         answer = client.send(QUERIES)
-    facts = {name: getattr(answer, name) for name in answer.__slots__ if name != "reason"}
+    facts = {name: getattr(answer, name) for name in answer.__slots__ if name not in ("reason", "said")}
     assert type(answer) is type(meaning)
     assert facts == {name: getattr(meaning, name) for name in facts}
     assert len(forms) == (3 if isinstance(answer, Recorded) else 1)

@@ -162,10 +162,10 @@ def files_no_larger_than(size):
 def test_a_disk_that_takes_a_part_of_the_rejects_is_an_error_and_later_lines_stay_whole(rejects):
     hits = entries(6)
     with files_no_larger_than(500), pytest.raises(PiwikImportError):
-        rejects.add("access.log", hits, "rejected", "no reason")
+        rejects.add("access.log", hits, "rejected", "no reason", "no answer")
     assert rejects.path.stat().st_size == 500
     rejects.close()
-    rejects.add("access.log", hits[5:], "rejected", "no reason")
+    rejects.add("access.log", hits[5:], "rejected", "no reason", "no answer")
     *_, torn, last = rejects.path.read_text().splitlines()
     with pytest.raises(ValueError, match=r"Unterminated|delimiter|Expecting"):
         json.loads(torn)
@@ -285,3 +285,20 @@ def test_the_number_of_tries_is_limited(tracker, deliver):
     sending = deliver(entries(4), retry_max_attempts=3)
     assert sending.error.exit_code == 75
     assert len(tracker.bulks) == 3
+
+
+def test_a_single_hit_that_the_server_loses_after_others_is_unknown_and_no_refusal(tracker, deliver, rejects):
+    tracker.answers()
+    tracker.answers(200, {"status": "success", "tracked": 0, "invalid": 0})
+    sending = deliver(entries(3))
+    assert sending.error is None
+    assert (sending.report.tracked, sending.report.rejected, sending.report.unknown) == (2, 1, 1)
+    assert [(row["line"], row["fate"]) for row in rows(rejects)] == [(3, "unknown")]
+
+
+def test_the_answer_of_the_server_is_kept_with_what_it_did_not_record(tracker, deliver, rejects):
+    tracker.answers(200, {"status": "success", "tracked": 1, "invalid": 1, "invalid_indices": [1]})
+    deliver(entries(4))
+    [row] = rows(rejects)
+    assert (row["line"], row["fate"]) == (2, "rejected")
+    assert '"invalid": 1' in row["answer"]

@@ -57,7 +57,8 @@ def test_a_rejected_hit_is_kept_with_its_line_and_why(rejected, rejects, tracker
     text = rejected.read_text().splitlines()
     assert (third["source"], third["text"], third["offset"]) == (str(rejected), text[2], 2 * len(text[0]) + 2)
     assert third["hit"]["url"].endswith("/3")
-    assert "500" in third["reason"]
+    assert third["answer"].startswith("the server says 500")
+    assert last["answer"] is None
     assert (last["hit"], last["fate"], last["text"]) == (None, "invalid", "this is no line")
     assert tracker.token not in rejects.read_text()
 

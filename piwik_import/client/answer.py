@@ -20,6 +20,8 @@ class Recorded:
     reason: str = ""
     unknown: int = 0
     """How many it neither recorded nor calls invalid: lost, as where a row lock times out."""
+    said: str = ""
+    """The answer itself, if not all was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class Refused:
     reason: str
     in_doubt: bool = False
     """Whether it may have taken these hits all the same."""
+    is_empty: bool = False
+    """Whether it answers success and counts none: it takes no hits at all, or has lost those few."""
 
 
 @dataclass(frozen=True, slots=True)

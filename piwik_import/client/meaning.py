@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -45,7 +46,10 @@ def of_bulk(reply: Reply, sent: int, debug: bool = False) -> Answer:
         found = _last(reply)
     answer = found if isinstance(found, dict) else {}
     if reply.status == 200 and answer.get("status") == "success":
-        return _counted(answer, sent)
+        counted = _counted(answer, sent)
+        if isinstance(counted, Recorded) and counted.rejected + counted.unknown:
+            return replace(counted, said=shown(reply))
+        return counted
     if reply.status >= 500 and reply.status not in LATER:
         # An error of the tracker itself says that its transaction was rolled back; one of a proxy says nothing. The
         # tracker's, with every hit counted, failed in the commit or after it: what came of that nobody can tell.
@@ -135,7 +139,8 @@ def _counted(answer: dict[str, Any], sent: int) -> Answer:
     if tracked + invalid == 0:
         return Refused(
             "the server answers success, but records nothing: its statistics are switched off (record_statistics under"
-            " [Tracker] in its config.ini.php)"
+            " [Tracker] in its config.ini.php)",
+            is_empty=True,
         )
     named = answer.get("invalid_indices")
     places = (
