@@ -77,7 +77,7 @@ def as_text(report: Report) -> str:
         lines.append(f"{report.sent:,} hits sent: {fates}; requests: {report.requests:,}, repeated: {report.retried:,}")
     if report.rejects:
         lines.append(
-            f"{report.rejects:,} lines that were not imported are in {printable(report.rejects_file or '', 300)}"
+            f"Kept in {printable(report.rejects_file or '', 300)}, for `piwik-import replay`: lines: {report.rejects:,}"
         )
     lines += [f"Note: {printable(note, WHOLE if note in report.doubts else 300)}" for note in report.remarks]
     return "\n".join(lines)

@@ -69,7 +69,7 @@ MAY_IMPORT = {
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
     "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
-    " visitors shaping report summary journal ledger check credentials rejects importer progress sandbox",
+    " visitors shaping report summary journal rotation ledger check credentials rejects importer progress sandbox",
     "__main__": "cli",
 }
 

@@ -84,7 +84,7 @@ def test_what_the_server_takes_now_is_recorded_and_the_rest_stays(rejects, repla
     assert [row["line"] for row in rows(rejects)] == [11]
 
 
-def test_a_file_of_which_everything_is_taken_is_gone(tracker, run_import, make_log, replay, rejects):
+def test_a_file_of_which_everything_is_taken_is_gone(tracker, run_import, run_program, make_log, replay, rejects):
     poisoned(tracker, 5)
     run_import(make_log(lines=20))
     poisoned(tracker)
@@ -92,6 +92,7 @@ def test_a_file_of_which_everything_is_taken_is_gone(tracker, run_import, make_l
     assert outcome.code == 0
     assert not rejects.exists()
     assert [path.name for path in rejects.parent.glob("*.replaying")] == []
+    assert "replaying" not in run_program("journal").stdout
     assert replay().code == 2
 
 

@@ -68,4 +68,17 @@ def replay(
             **options,
         )
         code = carry_out(settings, None, progress, summary, str)
+    _forget(settings.journal, away)
     sys.exit(code)
+
+
+def _forget(path: Path | None, away: Path) -> None:
+    """Strike a file out of the journal that has been replayed to its end, and is there no more."""
+    from piwik_import.journal import Journal
+    from piwik_import.rotation import place
+
+    assert path is not None
+    with Journal(path) as journal:
+        for stored in journal.stored():
+            if stored.path == place(str(away)):
+                journal.forget(stored)
