@@ -317,7 +317,7 @@ def plan(form=W3C_LOG):
 def imported(path, offset=0, line=1, size=1 << 20, form=W3C_LOG):
     """Translate what a log holds from an offset on, as an import does; return all of it as one batch."""
     job = Job(Source(str(path)), form, [form], offset=offset, line=line)
-    job.source.blocks = lambda *where, blocks=job.source.blocks: blocks(*where, size=size, limit=100)  # type: ignore[method-assign]
+    job.source.blocks = lambda *where, blocks=job.source.blocks: blocks(*where, size=size, limit=100)
     translate, whole = Translator(plan(form)), Batch(0, 0)
     for block in job.blocks():
         part = translate(pickle.loads(pickle.dumps(block)))

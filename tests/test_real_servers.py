@@ -470,7 +470,7 @@ class Backend(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(b"ok")
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET  # noqa: N815 -- http.server calls it by this name
 
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""

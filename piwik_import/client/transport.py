@@ -149,7 +149,7 @@ class Transport:
             )
         except ImportError:
             raise UsageError("--proxy: a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'") from None
-        # httpx has no parameter for it; httpcore, which makes its connections, has.
+        # httpx has no parameter for it; httpcore, which makes its connections, has. Its type is that of another name.
         pool._pool._network_backend = Sockets(pool._pool._network_backend, self._course)  # type: ignore[assignment]
         return pool
 
@@ -217,7 +217,8 @@ def _context(connection: Connection) -> ssl.SSLContext:
 
 def _unusable(option: str, path: object, error: OSError) -> UsageError:
     if isinstance(error, ssl.SSLError) or error.strerror is None:
-        reason = f"no certificate in PEM form that could be used, or no key that fits it ({error.reason})"  # type: ignore[attr-defined]
+        said = getattr(error, "reason", error)
+        reason = f"no certificate in PEM form that could be used, or no key that fits it ({said})"
     else:
         reason = error.strerror
     return UsageError(f"{option} {printable(str(path))}: {printable(reason)}")

@@ -6,7 +6,6 @@ not what a pattern or a field means.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from piwik_import.errors import FormatError
 from piwik_import.mapping import read_table
+from piwik_import.parsers import tables
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.pattern import ESCAPES
@@ -60,15 +60,7 @@ def named(name: str) -> Definition:
 
 def read(path: Path) -> Definition:
     """Read a format file. Raises FormatError."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise FormatError(path.name, str(error)) from None
-    if unknown := table.keys() - KEYS:
-        raise FormatError(path.name, f"unknown key {', '.join(sorted(unknown))}; known are {', '.join(sorted(KEYS))}")
-    for key, value in table.items():
-        if not isinstance(value, KEYS[key]):
-            raise FormatError(path.name, f"`{key}` is no {KEYS[key].__name__}")
+    table = tables.read(path, KEYS)
     if not all(_is_specs(specs) for specs in table.get("json", {}).values()):
         raise FormatError(path.name, "`json` holds what is no name of a key")
     columns = _columns(path.name, table) if "columns" in table else None

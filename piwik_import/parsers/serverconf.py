@@ -8,6 +8,7 @@ names. nginx includes relative to the folder of its main file, Apache relative t
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
@@ -61,16 +62,16 @@ def _is_apache(text: str) -> bool:
     return sum(line.endswith((";", "{", "}")) for line in code) < len(code) / 4
 
 
-class _Reader:
+class _Reader(ABC):
     """What both have in common: files in files, each read once in a circle."""
 
     def __init__(self, path: Path) -> None:
         self._main = path
         self._reading = [path.resolve()]
 
+    @abstractmethod
     def formats(self, text: str, path: Path | None = None) -> Iterator[Named]:
         """Yield the formats in `text`, the content of `path`, and in what it includes."""
-        raise NotImplementedError
 
     def _of_file(self, path: Path) -> Iterator[Named]:
         """Yield the formats of a file that is included, unless it is the one that includes it, near or far."""

@@ -11,7 +11,6 @@ What a wrapper says of the time counts only where the line within has none.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from piwik_import.errors import FormatError, UsageError, printable
-from piwik_import.parsers import json_lines, paths
+from piwik_import.parsers import json_lines, paths, tables
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
 
 KEYS = {"title": str, "source": str, "regex": str, "json": dict, "time": str, "goes_on": str, "ends": str}
@@ -199,15 +198,7 @@ def named(name: str) -> Wrapper:
 
 def read(path: Path) -> Wrapper:
     """Read a wrapper's file. Raises FormatError."""
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise FormatError(path.name, str(error)) from None
-    if unknown := table.keys() - KEYS:
-        raise FormatError(path.name, f"unknown key {', '.join(sorted(unknown))}; known are {', '.join(sorted(KEYS))}")
-    for key, value in table.items():
-        if not isinstance(value, KEYS[key]):
-            raise FormatError(path.name, f"`{key}` is no {KEYS[key].__name__}")
+    table = tables.read(path, KEYS)
     if ("regex" in table) == ("json" in table):
         raise FormatError(path.name, "it needs one of `regex` and `json`")
     samples = tuple(table.pop("sample", ()))
