@@ -45,6 +45,10 @@ class Mark:
     end: int
     """Where the place is, in decompressed bytes."""
     before: Digest
+    lines: int | None = None
+    """How many lines lie before it; None if that was not kept."""
+    header: bytes = b""
+    """The lines above it that say what those below hold, if the log has such."""
 
 
 def digest(data: bytes) -> Digest:
@@ -68,6 +72,6 @@ def beginning_of(source: Source) -> bytes:
         size *= 8
 
 
-def mark(end: int, data: bytes) -> Mark:
+def mark(end: int, data: bytes, lines: int | None = None, header: bytes = b"") -> Mark:
     """Return the mark of the place `end`, before which `data` lies."""
-    return Mark(end, digest(data[-MARK:]))
+    return Mark(end, digest(data[-MARK:]), lines, header)

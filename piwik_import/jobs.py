@@ -11,16 +11,17 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from piwik_import import framing, source
+from piwik_import import framing, identity, source
 from piwik_import.errors import UnknownFormat, WrongFormat
 from piwik_import.hints import Hints
+from piwik_import.identity import Mark
 from piwik_import.parsers import catalogue, detection, forms, headers, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import Record
 from piwik_import.parsers.w3c import W3C
 from piwik_import.parsers.wrappers import Wrapper
-from piwik_import.source import BLOCK_SIZE, Block, Source
+from piwik_import.source import Block, Source
 
 if TYPE_CHECKING:
     from piwik_import.journal import Stored
@@ -93,13 +94,28 @@ class Job:
         if self.definition is not None and self.definition.columns is None:
             yield from framing.blocks(self.source, self.definition, self.offset, self.line)
             return
-        header = Header()
-        for block in self.source.blocks():  # from the very beginning: the header may stand anywhere above
+        start, lines, known = self._kept()
+        header = headers.read(known)
+        for block in self.source.blocks(start, lines + 1):  # the header may stand anywhere above the offset
             above, rest = self._cut(block)
             header = self._after(header, above)
             if rest is not None:
                 yield replace(rest, header=header.encode())
                 header = self._after(header, rest)
+
+    def mark_after(self, block: Block) -> Mark | None:
+        """Return how the journal is to know the place where a block ends; None where it would not be known again."""
+        if block.cut:
+            return None
+        header = b""
+        if self.definition is None or self.definition.columns is not None:
+            header = self._after(headers.read(block.header), block).encode()
+        return identity.mark(block.end, block.data, block.line + block.lines - 1, header)
+
+    def _kept(self) -> tuple[int, int, bytes]:
+        """Return the last place above the offset of which the journal has all that must be known to read on there."""
+        mark = None if self.stored is None else self.stored.mark
+        return (0, 0, b"") if mark is None or mark.lines is None else (mark.end, mark.lines, mark.header)
 
     def _after(self, header: Header, block: Block) -> Header:
         """Return what governs the lines after those of a block."""
@@ -154,16 +170,8 @@ class Job:
         wrapper, stored = self.definition.wrapper, self.stored
         if stored is None or not self.offset or not (self.definition.spread or (wrapper and wrapper.has_parts)):
             return
-        start = 0 if stored.mark is None else stored.mark.end
-        if self.source.is_pipe or self.offset - start > FAR:
-            return
-        between = self.source.before(self.offset, self.offset - start)
-        self.line -= between.count(b"\n") + (between[-1:] not in (b"", b"\n"))
-        self.offset, self.done = start, stored.ends[:]
-
-
-FAR = 8 * BLOCK_SIZE
-"""Bytes that are read again at most."""
+        self.offset, lines, _ = self._kept()
+        self.line, self.done = lines + 1, stored.ends[:]
 
 
 def prepare(

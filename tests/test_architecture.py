@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "acknowledged": "translate lanes identity journal",
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
-    "jobs": "errors source hints parsers framing journal resume",
+    "jobs": "errors source hints parsers framing identity journal resume",
     "delivery": "errors translate lanes policy pace chunk evidence rejects client report acknowledged",
     "check": "errors connection address client",
     "credentials": "errors",

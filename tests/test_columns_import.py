@@ -9,6 +9,9 @@ import shutil
 
 import pytest
 
+from piwik_import.identity import Mark
+from piwik_import.journal import Journal
+
 OLD = (0.0, 1_700_000_000.0)
 IIS = "#Software: Microsoft Internet Information Services 10.0\n#Version: 1.0\n#Date: 2020-11-21 00:00:00\n"
 FIRST = IIS + "#Fields: date time cs-method cs-uri-stem c-ip sc-status sc-win32-status time-taken\n"
@@ -85,6 +88,35 @@ def test_a_run_that_begins_after_midnight_knows_the_day(run_import, tracker, log
     tracker.bulks.clear()
     run_import(log)
     assert [hit["cdt"] for hit in tracker.recorded] == ["2020-11-22 00:02:00", "2020-11-22 09:00:00"]
+
+
+def test_what_lies_above_the_place_reached_is_not_read_again_for_its_header(run_import, tracker, log):
+    many = [first(1)] * 4000  # beyond the 4 KiB by which the log is known, and before the bytes that are looked at
+    write(log, FIRST + "".join(many) + SECOND + second(*[2] * 4000))
+    run_import(log)
+    whole = bytearray(log.read_bytes())
+    end = len(whole)
+    for at in range(8192, end - 8192, 4096):
+        whole[at : at + 40] = b"\n#Fields: time c-ip sc-status cs-uri-stem\n"[:40]
+    log.write_bytes(whole + second(3, 4).encode())
+    tracker.bulks.clear()
+    outcome = run_import(log)
+    assert outcome.summary["sources"][0]["resumed_at"] == end
+    assert (lines_of(outcome)["read"], pages(tracker)) == (2, ["3", "4"])
+
+
+def test_a_journal_that_has_not_kept_the_header_finds_it_in_the_log(run_import, tracker, log, tmp_path):
+    write(log, FIRST + first(1, 2) + SECOND + second(3))
+    run_import(log)
+    with Journal(tmp_path / "state/piwik-import/journal.db") as journal:
+        (stored,) = journal.stored()
+        assert stored.mark is not None
+        assert stored.mark.header.decode().splitlines()[-1] == SECOND.splitlines()[-1]
+        stored.mark = Mark(stored.mark.end, stored.mark.before)
+        journal.save([stored])
+    write(log, FIRST + first(1, 2) + SECOND + second(3, 4))
+    tracker.bulks.clear()
+    assert (lines_of(run_import(log))["invalid"], pages(tracker)) == (0, ["4"])
 
 
 def test_a_pipe_with_a_name_goes_on_under_its_header(run_import, tracker):

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from piwik_import import identity, interrupt, jobs, keyring
+from piwik_import import interrupt, jobs, keyring
 from piwik_import.address import tracker_url
 from piwik_import.errors import Interrupted, PiwikImportError, UnavailableError
 from piwik_import.importer.reading import Reading
@@ -217,8 +217,7 @@ class _Run:
                     lanes.put(entries)
                     if first_of_day is not None:
                         lanes.put_alone(first_of_day)
-                mark = None if block.cut else identity.mark(block.end, block.data)
-                acknowledged.read(number, block.end, block.line + block.lines - 1, mark)
+                acknowledged.read(number, block.end, block.line + block.lines - 1, self._jobs[number].mark_after(block))
                 while not lanes.wait_for_room(0.1) and not self._asked.asked:
                     pass
                 if delivery.error is not None:

@@ -66,6 +66,14 @@ MIGRATIONS = (
         decided_by TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE sources ADD COLUMN mark_lines INTEGER;  -- before the mark
+    ALTER TABLE sources ADD COLUMN mark_header BLOB;    -- what governs the lines below it
+    UPDATE sources SET seal = seal(destination, name, path, format, length, digest, device, inode, size, mtime,
+            ends, lines, mark, mark_length, mark_digest, NULL, NULL, hits, updated)
+        WHERE seal = seal(destination, name, path, format, length, digest, device, inode, size, mtime,
+            ends, lines, mark, mark_length, mark_digest, hits, updated); -- what was damaged stays so
+    """,
 )
 """What makes each version of the file out of the one before; the number of versions is its ``user_version``."""
 

@@ -120,7 +120,7 @@ def file_to_db(file: tuple[int, int, int, int] | None) -> tuple[int | None, ...]
 
 COLUMNS = (
     "destination, name, path, format, length, digest, device, inode, size, mtime, ends, lines, mark, mark_length,"
-    " mark_digest, hits, updated, seal"
+    " mark_digest, mark_lines, mark_header, hits, updated, seal"
 )
 """Of the table ``sources``, after its ``id``."""
 
@@ -136,7 +136,7 @@ def to_row(stored: Stored) -> tuple[object, ...]:
         *file_to_db(stored.file),
         _packed(stored.ends),
         _packed(stored.lines),
-        *((stored.mark.end, *astuple(stored.mark.before)) if stored.mark else (None,) * 3),
+        *_mark_to_row(stored.mark),
         stored.hits,
         stored.updated,
     )
@@ -148,11 +148,20 @@ def seal(row: Sequence[object]) -> bytes:
     return digest(b"\n".join(one if isinstance(one, bytes) else repr(one).encode() for one in row)).value
 
 
+def _mark_to_row(mark: Mark | None) -> tuple[object, ...]:
+    if mark is None:
+        return (None,) * 5
+    return (mark.end, mark.before.length, mark.before.value, mark.lines, mark.header or None)
+
+
+def _mark_from_row(end: int | None, length: int, value: bytes, lines: int | None, header: bytes | None) -> Mark | None:
+    return None if end is None else Mark(end, Digest(length, value), lines, header or b"")
+
+
 def from_row(row: Sequence[Any]) -> Stored:
-    """Make a `Stored` of a row of the table ``sources``. Raises ValueError if it is damaged."""
-    (number, destination, name, path, form, length, value, *file, ends, lines, end, marked, before, hits, updated) = (
-        row[:-1]
-    )
+    """Make a `Stored` of the ``id`` and the `COLUMNS` of a row of ``sources``. Raises ValueError if it is damaged."""
+    number, destination, name, path, form, length, value = row[:7]
+    file, (ends, lines), mark, (hits, updated) = row[7:11], row[11:13], row[13:18], row[18:20]
     if seal(row[1:-1]) != row[-1]:
         raise ValueError("what it holds of a source is damaged")
     return Stored(
@@ -165,7 +174,7 @@ def from_row(row: Sequence[Any]) -> Stored:
         None if file[0] is None else (file[0], file[1], file[2], file[3]),
         _unpacked(ends),
         _unpacked(lines),
-        None if end is None else Mark(end, Digest(marked, before)),
+        _mark_from_row(*mark),
         hits,
         updated,
     )

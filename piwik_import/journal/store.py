@@ -124,7 +124,7 @@ class Journal:
         raise JournalBroken(self.path, f"{source.name} was just struck out of it")
 
     def _stored(self, where: str, *values: object) -> list[Stored]:
-        rows = self._rows(f"SELECT * FROM sources WHERE {where} ORDER BY updated DESC, id DESC", *values)
+        rows = self._rows(f"SELECT id, {COLUMNS} FROM sources WHERE {where} ORDER BY updated DESC, id DESC", *values)
         try:
             found = [from_row(row) for row in rows]
             for one in found:
