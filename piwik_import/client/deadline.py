@@ -60,18 +60,31 @@ class Sockets:
 
 
 class Socket:
-    """A socket (an httpcore.NetworkStream) that keeps to the deadline of the thread that uses it."""
+    """A socket (an httpcore.NetworkStream) that keeps to the deadline of the thread that uses it.
+
+    The first thing written after an answer, which is a request's head, goes out along with the next, its body: in two
+    pieces they would wake the server twice.
+    """
 
     def __init__(self, stream: Any, course: Course) -> None:
         self._stream = stream
         self._course = course
+        self._begun = False
+        self._head = b""
         self.close = stream.close
         self.get_extra_info = stream.get_extra_info
 
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
+        if self._head:
+            self.write(b"", timeout)
+        self._begun = False
         return self._stream.read(max_bytes, timeout=self._course.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        if not self._begun:
+            self._begun, self._head = True, buffer
+            return
+        buffer, self._head = self._head + buffer, b""
         self._course.stage = SENT
         self._stream.write(buffer, timeout=self._course.left(timeout))
 

@@ -6,6 +6,7 @@ the lanes' threads send. The server is not even called before there is something
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -102,12 +103,14 @@ def _rejects(settings: Settings, report: Report) -> Iterator[Rejects]:
 
 @contextmanager
 def _short_turns() -> Iterator[None]:
-    """Let threads take turns often."""
+    """Let threads take turns often, and none of them look for garbage among the modules."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(TURN, before))
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(before)
 
 
