@@ -25,9 +25,19 @@ from urllib.parse import parse_qsl
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 import piwik_import
 from piwik_import.cli import main
+
+settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy machine")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run the suite: a third of its time is spent waiting for servers and for processes."""
+    return (os.cpu_count() or 1) * 3 // 2 + 1
+
 
 TOKEN = "5f3c9d0be1a2467788aa00ffc0ffee42"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from piwik_import.express import applies
@@ -155,7 +154,6 @@ def broken(draw: st.DrawFn, lines: st.SearchStrategy[str]) -> str:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", LINES)
-@settings_of_hypothesis(deadline=None)  # the first example loads the list of bots
 @given(data=st.data())
 def test_any_lines_come_to_the_same_either_way(name, settings, data):
     lines = data.draw(st.lists(broken(LINES[name]), min_size=1, max_size=8))
@@ -182,7 +180,6 @@ OBJECTS = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
-@settings_of_hypothesis(deadline=None)  # the first example loads the list of bots
 @given(values=st.lists(OBJECTS, min_size=1, max_size=6), ends=st.sampled_from(["\n", "\r\n", " \n", "\0\n"]))
 def test_any_objects_come_to_the_same_either_way(settings, values, ends):
     data = "".join(json.dumps(value) + ends for value in values).encode()
@@ -224,7 +221,6 @@ SAMPLES = [str(sample["line"]) for one in PATTERNS for sample in one.samples]
 
 
 @pytest.mark.parametrize("known", PATTERNS, ids=[one.name for one in PATTERNS])
-@settings_of_hypothesis(deadline=None)
 @given(line=broken(st.sampled_from(SAMPLES)))
 def test_what_the_quick_expression_finds_the_strict_one_does(known, line):
     pattern = Pattern(known.pattern or "", [*known.pieces], known.escapes)

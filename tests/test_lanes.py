@@ -148,7 +148,7 @@ def test_abandoning_wakes_who_waits():
     timer.join()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     slots=st.lists(st.integers(0, SLOTS - 1), max_size=300),
     count=st.integers(1, 9),
@@ -172,7 +172,7 @@ def test_whatever_is_put_is_taken_once_and_in_the_order_of_each_slot(slots, coun
         assert given_out == [entry for entry in hits if entry.slot % count == lane]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     slots=st.lists(st.tuples(st.integers(0, SLOTS - 1), st.sampled_from([False] * 6 + [True])), max_size=120),
     count=st.integers(1, 6),

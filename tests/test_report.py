@@ -55,7 +55,7 @@ def assert_adds_up(report):
     json.dumps(summary)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(blocks | answers | losses, max_size=25))
 def test_the_sums_add_up_after_whatever_has_happened(events):
     report = Report(sources=[SourceReport(name) for name in "abc"])
@@ -86,7 +86,6 @@ def test_the_sums_add_up_after_whatever_has_happened(events):
     as_text(report)
 
 
-@settings(deadline=None)
 @given(st.lists(blocks, max_size=10))
 def test_in_a_dry_run_every_hit_counts_as_imported(events):
     report = Report(dry_run=True, sources=[SourceReport(name) for name in "abc"])

@@ -382,7 +382,7 @@ texts = st.one_of(st.binary(), characters.map(lambda text: text.encode("utf-8", 
 names = st.sampled_from("action_name urlref lang city dimension1 _rcn _rck _ref e_n _pks _pkn _pkc source".split())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.dictionaries(names, texts.map(lambda data: data.decode("utf-8", "surrogateescape"))))
 def test_any_hit_is_the_same_after_encode_and_the_store(shared, hit):
     hit = {"idsite": "1", "rec": "1", "url": "http://a/", "ua": "x", "e_c": "c", "e_a": "a", **hit}
