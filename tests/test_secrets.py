@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -145,6 +146,19 @@ def test_the_token_of_an_install_is_fetched_by_its_own_script(token_of, install)
     assert token_of("--config", root / "config/config.ini.php", "--php-binary", php) == TOKEN
     assert "updatetoken.php" in (root / "arguments").read_text()
     assert "--matomo-domain=127.0.0.1" in (root / "arguments").read_text()
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="there is no PHP")
+def test_a_real_php_runs_the_script_of_an_install(token_of, install):
+    root, _ = install
+    (root / "misc/cron/updatetoken.php").write_text(
+        "<?php\n$root = dirname(__DIR__, 2);\n"
+        'file_put_contents("$root/arguments", implode(" ", $argv));\n'
+        f'file_put_contents("$root/tmp/token.php", "<?php exit; //\\t{TOKEN}");\n'
+        'error_log("PHP Deprecated: whatever");\necho "$root/tmp/token.php";\n'
+    )
+    assert token_of("--config", root / "config/config.ini.php") == TOKEN
+    assert (root / "arguments").read_text().endswith("--matomo-domain=127.0.0.1 --piwik-domain=127.0.0.1")
 
 
 def test_the_configuration_of_the_user_counts_beside_an_install(token_of, install, config):
