@@ -316,7 +316,7 @@ def plan(form=W3C_LOG):
 
 def imported(path, offset=0, line=1, size=1 << 20, form=W3C_LOG):
     """Translate what a log holds from an offset on, as an import does; return all of it as one batch."""
-    job = Job(Source(str(path)), form, [form], offset=offset, line=line)
+    job = Job(Source(str(path)), [form], definition=form, offset=offset, line=line)
     job.source.blocks = lambda *where, blocks=job.source.blocks: blocks(*where, size=size, limit=100)
     translate, whole = Translator(plan(form)), Batch(0, 0)
     for block in job.blocks():
@@ -354,6 +354,18 @@ def test_from_any_line_on_a_log_is_read_as_from_its_beginning(tmp_path_factory, 
     whole, rest = without_nuls(imported(path)), without_nuls(imported(path, offset, first + 1, size))
     assert rest.entries == [entry for entry in whole.entries if entry.line > first]
     assert [bad.line for bad in rest.bad] == [bad.line for bad in whole.bad if bad.line > first]
+
+
+def test_a_midnight_is_remembered_while_the_lines_name_their_day_themselves():
+    log = [
+        "#Fields: time cs-uri-stem",
+        "#Date: 2020-11-21 22:00:00",
+        "01:00:00 /h",
+        "#Fields: date time cs-uri-stem",
+        "",
+    ]
+    below = W3C_LOG.header_after(Header(), "\n".join(log).encode())
+    assert (below.date, below.minute) == ("2020-11-22", 60)
 
 
 def test_every_line_of_a_header_is_counted_as_what_it_is(tmp_path):

@@ -151,10 +151,11 @@ class Definition:
 
     def header_after(self, header: Header, data: bytes) -> Header:
         """Return what governs the lines below those of `data`, which `header` governs."""
-        if self.columns is not None and self.columns.clock(headers.follow(header, data)) is not None:
+        by_directives = [*headers.course(header, data)]
+        if self.columns is not None and any(map(self.columns.clock, {*by_directives})):
             *_, last = self.sections(header, data.decode("latin-1").split("\n"))
             return last.header
-        return headers.follow(header, data)
+        return by_directives[-1]
 
     def records(self, lines: Sequence[str]) -> Iterator[Record | BadLine]:
         """Yield what becomes of each of a log's first lines but the directives. Raises FormatError."""

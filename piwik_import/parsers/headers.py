@@ -90,11 +90,18 @@ def read(text: bytes) -> Header:
     return header
 
 
-def follow(header: Header, data: bytes) -> Header:
-    """Return what governs the lines below those of `data`, by the directives in it alone."""
+def course(header: Header, data: bytes) -> Iterator[Header]:
+    """Yield what governs the lines of `data` one after another, by the directives in it alone; at last those below."""
+    yield header
     for line in LINE.findall(b"\n" + data) if b"#" in data else ():
         header = header.after(line.strip(b"\0\r ").decode("latin-1"))
-    return header
+        yield header
+
+
+def follow(header: Header, data: bytes) -> Header:
+    """Return what governs the lines below those of `data`, by the directives in it alone."""
+    *_, last = course(header, data)
+    return last
 
 
 def is_header(line: str) -> bool:
