@@ -78,22 +78,30 @@ class FormatError(UsageError):
     """A format file cannot be used."""
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"format {printable(name)}: {reason}")
+        super().__init__(f"format {printable(name, LONGEST_PATH)}: {reason}")
+        self.reason = reason
 
 
 class FormatStringError(UsageError):
     """A server's format string, or a regular expression, cannot be used; `at` is the character that says why."""
 
     def __init__(self, text: str, at: int, reason: str, where: str = "") -> None:
-        start = max(0, at - BEFORE_CARET)
-        shown, caret = printable(text[start:]), len(printable(text[start:at]))
-        lead = f"{printable(where)}: " if where else ""
-        super().__init__(f"{lead}{reason}\n    {shown}\n    {' ' * caret}^")
+        lead = f"{printable(where, LONGEST_PATH)}: " if where else ""
+        super().__init__(f"{lead}{reason}\n{pointed(text, at)}")
         self.text, self.at, self.reason = text, at, reason
 
 
+def pointed(text: str, at: int) -> str:
+    """Return two lines that show `text` and point at one of its characters."""
+    start = max(0, at - BEFORE_CARET)
+    return f"    {printable(text[start:])}\n    {' ' * len(printable(text[start:at]))}^"
+
+
+LONGEST_PATH = 4096
+"""Characters of a path that are shown: the name of a file stands at its end."""
+
 BEFORE_CARET = 100
-"""Characters of a format string that are shown before the one that is wrong."""
+"""Characters of a text that are shown before the one that is pointed at."""
 
 
 class RefusedError(PiwikImportError):

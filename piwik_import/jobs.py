@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from piwik_import import framing, identity, source
-from piwik_import.errors import UnknownFormat, WrongFormat
+from piwik_import.errors import UnknownFormat, UsageError, WrongFormat
 from piwik_import.hints import Hints
 from piwik_import.identity import Mark
-from piwik_import.parsers import catalogue, detection, forms, headers, wrappers
+from piwik_import.parsers import detection, forms, headers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import Record
+from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.w3c import W3C
 from piwik_import.parsers.wrappers import Wrapper
 from piwik_import.source import Block, Source
@@ -38,11 +39,13 @@ class Job:
     """One source, what its lines are, and how much of it is done already."""
 
     source: Source
-    candidates: Sequence[Definition]
+    candidates: Sequence[Definition] = ()
     """The formats that it may have."""
     given: bool = False
     """Whether the user has named these; a single one is taken as given, whatever the lines look like."""
     hints: Hints = field(default_factory=Hints)
+    registry: Registry = field(default_factory=Registry)
+    """Knows what may be around its lines."""
     definition: Definition | None = None
     """None as long as there are no lines to tell it by."""
     first: datetime = LAST
@@ -144,11 +147,11 @@ class Job:
     def recognised(self, lines: Sequence[str]) -> Definition:
         """Return the format of `lines`, and what is around them; the format that the user named if nothing fits.
 
-        Raises UnknownFormat, FormatError.
+        Raises UnknownFormat, FormatError, UsageError.
         """
-        around: list[Wrapper | None] = [None, *wrappers.known().values()]
+        around: list[Wrapper | None] = [None, *self.registry.wrappers.values()]
         if self.hints.wrapper is not None:
-            around = [None if self.hints.wrapper == "none" else wrappers.named(self.hints.wrapper)]
+            around = [None if self.hints.wrapper == "none" else self.registry.wrapper(self.hints.wrapper)]
         asked = [self._as_asked(one) for one in self.candidates]
         try:
             found = detection.recognise(self.source.name, lines, asked, around, given=self.given)
@@ -156,6 +159,10 @@ class Job:
             if self.fixed is None:
                 raise
             found = self.fixed.within(around[0])
+        if not self.given:
+            self.registry.check(found)
+        if found.plugin is not None and self.hints.fields:
+            raise UsageError(f"--field is not for the format {found.name}: the code of a plug-in finds its fields.")
         return self._as_asked(found, year=True)
 
     def _as_asked(self, found: Definition, *, year: bool = False) -> Definition:
@@ -182,26 +189,26 @@ def prepare(
     w3c: W3C | None = None,
     certain: Definition | None = None,
     hints: Hints | None = None,
+    registry: Registry | None = None,
 ) -> list[Job]:
     """Find the sources, ask `resume` where to go on in them, recognise their formats and put them in order.
 
-    `formats` is what they may be, as far as the user has said so: a single one is taken as given. Where the format is
-    `certain`, the lines are not even looked at.
+    `formats` is what they may be, as far as the user has said so: a single one is taken as given; else they may be any
+    that `registry` knows. Where the format is `certain`, the lines are not even looked at.
 
     Raises SourceError, UnknownFormat, WrongFormat, UsageError, LockedError, JournalError.
     """
-    candidates = [*formats] or catalogue.recognisable()
-    if w3c is not None:
-        candidates = w3c.adapted(candidates)
-    hints = hints or Hints()
+    hints, registry, w3c = hints or Hints(), registry or Registry(), w3c or W3C()
     forms.check(hints)
     found = source.find(logs)
-    if resume is None:
-        todo = [Job(one, candidates) for one in found]
-    else:
-        todo = [_resumed(one, candidates) for one in resume(found)]
+    todo = [Job(one) for one in found] if resume is None else [*map(_resumed, resume(found))]
+    candidates = [*formats]
+    if not formats and not certain and (w3c != W3C() or not all(job.nothing_new for job in todo)):
+        candidates = registry.recognisable()
+    candidates = w3c.adapted(candidates)
     for job in todo:
-        job.given, job.hints, job.definition = bool(formats), hints, certain
+        job.candidates, job.given, job.hints, job.registry = candidates, bool(formats), hints, registry
+        job.definition = certain
         if not job.nothing_new and not certain:
             _recognise(job)
         job.lacks_host = job.lacks_host and not certain
@@ -210,9 +217,9 @@ def prepare(
     return todo
 
 
-def _resumed(resumed: Resumed, candidates: Sequence[Definition]) -> Job:
+def _resumed(resumed: Resumed) -> Job:
     stored = resumed.stored
-    job = Job(resumed.source, candidates, stored=stored, nothing_new=resumed.nothing_new, note=resumed.note)
+    job = Job(resumed.source, stored=stored, nothing_new=resumed.nothing_new, note=resumed.note)
     if stored is not None:
         job.offset, lines = stored.place
         job.line = lines + 1

@@ -36,6 +36,8 @@ MAY_IMPORT = {
     "searches": "memo tracking",
     "visitors": "memo mapping tracking",
     "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",
+    "proof": "errors parsers shaping",
+    "overview": "parsers",
     "express": "memo tracking parsers filters hits",
     "framing": "source parsers",
     "translate": "memo tracking source parsers filters hits shaping express framing",
@@ -69,7 +71,8 @@ MAY_IMPORT = {
     "progress": "errors report",
     "sandbox": "errors memo parameters tracking",
     "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
-    " visitors shaping report summary journal rotation ledger check credentials rejects importer progress sandbox",
+    " visitors shaping proof overview report summary journal rotation ledger check credentials rejects importer"
+    " progress sandbox",
     "__main__": "cli",
 }
 

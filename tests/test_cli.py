@@ -204,7 +204,7 @@ MISTAKES = [
     ("both ways to try out", ["--dry-run", "--sandbox", "a.log"], ["choose"]),
     ("an unknown format", ["--format", "nonsense", "--dry-run", "access.log"], ["nonsense", "piwik-import formats"]),
     ("a format file that is missing", ["--format", "nothing.toml", "--dry-run", "access.log"], ["nothing.toml"]),
-    ("too much for formats", ["formats", "a", "b"], ["b"]),
+    ("too much for params", ["params", "a", "b"], ["b"]),
     ("an unknown format to show", ["formats", "nonsense"], ["nonsense"]),
     ("a store in no folder", ["sandbox", "--port", "0", "--db", "no/where"], ["no/where"]),
 ]
@@ -304,7 +304,7 @@ def test_formats_lists_every_format_and_every_wrapper(run_program):
 def test_formats_shows_a_wrapper_with_its_samples(run_program):
     outcome = run_program("formats", "cri")
     assert outcome.code == 0
-    for sample in wrappers.named("cri").samples:
+    for sample in wrappers.known()["cri"].samples:
         assert sample["line"] in outcome.stdout
 
 

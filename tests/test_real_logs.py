@@ -225,7 +225,7 @@ def test_a_real_log_of_a_format_that_is_not_known_is_refused(name):
 def test_lines_within_syslog_that_have_no_time_get_the_one_that_syslog_wrote(tmp_path):
     path = tmp_path / "tomcat.toml"
     path.write_text("pattern = '{ip} {*} {*} \"{request}\" {status} {length} {generation_time:s}'")
-    timeless = catalogue.read(path).within(wrappers.named("syslog_3164")).read_as(Hints(), "2014-03-25T00:00:00Z")
+    timeless = catalogue.read(path).within(wrappers.known()["syslog_3164"]).read_as(Hints(), "2014-03-25T00:00:00Z")
     source = Source(str(LOGS / "syslog_with_access_lnav.log"))
     translate = Translator(Plan(0, timeless, ALL, HitSettings(1, "http://example.org"), keep_hits=True))
     (batch,) = [translate(block) for block in source.blocks()]

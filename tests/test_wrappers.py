@@ -17,6 +17,7 @@ from piwik_import.hints import Hints
 from piwik_import.parsers import catalogue, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.record import BadLine, OtherLine
+from piwik_import.parsers.registry import Registry
 
 KNOWN = catalogue.known()
 AROUND = wrappers.known()
@@ -184,13 +185,13 @@ def test_the_year_of_a_wrapper_that_names_none_is_that_of_the_log(tmp_path):
 def test_a_wrapper_that_makes_no_sense_is_refused_with_the_reason(tmp_path, text, reason):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(FormatError, match=rf"^format mine(\.toml)?: .*{reason}"):
-        wrappers.named(str(path)).compile()
+    with pytest.raises(FormatError, match=rf"^format .*/mine\.toml: .*{reason}"):
+        Registry().wrapper(str(path))
 
 
 def test_a_wrapper_that_there_is_not_is_refused_with_those_that_there_are():
     with pytest.raises(UsageError, match=r"^--wrapper sylog: .* compose, cri"):
-        wrappers.named("sylog")
+        Registry().wrapper("sylog")
 
 
 # Messages in parts.

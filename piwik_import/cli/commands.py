@@ -1,4 +1,4 @@
-"""The commands beside the import: formats, journal, sandbox."""
+"""The commands beside the import: params, journal, sandbox."""
 
 from __future__ import annotations
 
@@ -13,61 +13,6 @@ from piwik_import.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from piwik_import.journal import Journal
-
-
-@click.command(cls=Command)
-@click.argument("name", required=False)
-@group(
-    "Making a format",
-    option(
-        "--make",
-        metavar="STRING",
-        help="Print the format file for a server's format string (see import --log-format), with samples if a log is "
-        "named too.",
-    ),
-    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
-    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
-    option(
-        "--log-format-from",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="List the log formats in a configuration of nginx or Apache; make one of them if it is named.",
-    ),
-)
-def formats(
-    name: str | None,
-    make: str | None,
-    date_format: str | None,
-    time_format: str | None,
-    log_format_from: Path | None,
-) -> None:
-    """List the known formats and wrappers, or show one with its samples; or make one of a server's format string."""
-    from piwik_import.parsers import catalogue, choice, formatfile, wrappers
-
-    if make is not None:
-        (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats()
-        click.echo(formatfile.text(made, formatfile.samples(made, _lines(name)) if name else ()), nl=False)
-        return
-    if log_format_from is not None:
-        if name is None:
-            click.echo("\n".join(choice.listing(log_format_from)))
-        else:
-            (made,) = choice.from_configuration(log_format_from, name)
-            click.echo(formatfile.text(made), nl=False)
-        return
-    if name is not None and name in wrappers.known():
-        click.echo("\n".join(wrappers.describe(wrappers.named(name))))
-        return
-    if name is not None:
-        click.echo("\n".join(catalogue.describe(catalogue.named(name))))
-        return
-    known, around = catalogue.known(), wrappers.known()
-    width = max(map(len, [*known, *around]))
-    for one in known.values():
-        click.echo(f"{one.name:{width}}  {one.title}")
-    click.echo("\nWrappers, which may stand around the lines of any of these:\n")
-    for wrapper in around.values():
-        click.echo(f"{wrapper.name:{width}}  {wrapper.title}")
 
 
 @click.command(cls=Command, short_help="List the parameters of the Tracking API.")
@@ -87,14 +32,6 @@ def params(name: str | None, markdown: bool) -> None:
     if row is None:
         raise UsageError(f"{printable(name)}: is no parameter of the Tracking API; `piwik-import params` lists them.")
     click.echo(reference.describe(row))
-
-
-def _lines(log: str) -> list[str]:
-    """Return the first lines of a log, or of several."""
-    from piwik_import import source
-    from piwik_import.parsers import detection
-
-    return [line for one in source.find([log]) for line in detection.lines_of(one.head())]
 
 
 @click.group(invoke_without_command=True, short_help="Show or forget what was imported.")

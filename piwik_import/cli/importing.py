@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import layout, reading, selection, taken_hints, w3c
+from piwik_import.cli.reading import layout, reading, selection, taken_hints, users_registry, w3c
 from piwik_import.cli.sending import going_on, sending
 from piwik_import.cli.server import connecting, connection, pages, server, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
@@ -84,7 +84,8 @@ def import_(
     policy = taken(Policy, options)
     if not way.bulk:  # so that every single hit is acknowledged before the next is sent
         policy = replace(policy, chunk_size=1)
-    formats = taken(Choice, options).formats()
+    registry = users_registry()
+    formats = taken(Choice, options).formats(registry)
     if len(formats) > 1:
         names = ", ".join(printable(one.name) for one in formats)
         click.echo(f"piwik-import: log formats to choose among: {names}", err=True)
@@ -103,6 +104,7 @@ def import_(
     settings = Settings(
         logs=logs,
         formats=formats,
+        registry=registry,
         connection=None if dry_run else way,
         check=not no_check,
         policy=replace(policy, resend=in_doubt == "resend"),

@@ -9,7 +9,8 @@ import click
 
 from piwik_import import __version__
 from piwik_import.cli.checking import check
-from piwik_import.cli.commands import formats, journal, params, sandbox
+from piwik_import.cli.commands import journal, params, sandbox
+from piwik_import.cli.formats import formats
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
 from piwik_import.cli.replaying import replay

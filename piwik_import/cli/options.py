@@ -108,10 +108,14 @@ def taken(kind: type[T], options: dict[str, Any]) -> T:
     return kind(**{field.name: options.pop(field.name) for field in fields(kind) if field.name in options})
 
 
+def config_folder() -> Path:
+    """Return the folder of all that the user has settled for good."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "piwik-import"
+
+
 def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -> Path | None:
     """Take the keys of a TOML file as defaults: the options' names. A config.ini.php is for the token alone."""
-    places = [Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "piwik-import" / "config.toml"]
-    places.append(Path("/etc/piwik-import.toml"))
+    places = [config_folder() / "config.toml", Path("/etc/piwik-import.toml")]
     if path is not None and path.name.endswith(".php"):
         ctx.meta[INSTALL], path = path, None
     path = path or next((place for place in places if place.is_file()), None)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from piwik_import.cli.options import group, option
+from piwik_import.cli.options import config_folder, group, option
 from piwik_import.errors import UsageError, printable
 from piwik_import.hints import Hints
+
+if TYPE_CHECKING:
+    from piwik_import.parsers.registry import Registry
 
 reading = group(
     "Log",
@@ -19,7 +22,7 @@ reading = group(
         "--format",
         "format",
         metavar="NAME",
-        help="The format of the logs, or a file that describes it.  [default: recognised]",
+        help="The format of the logs, or a file that describes it (FILE.toml).  [default: recognised]",
     ),
     option(
         "--order",
@@ -102,6 +105,16 @@ layout = group(
     option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
     option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
 )
+
+
+def users_registry() -> Registry:
+    """Return all formats that there are for the user: the shipped ones, his own, and those of plug-ins."""
+    from piwik_import.parsers.registry import Registry
+
+    def warn(text: str) -> None:
+        click.echo(f"piwik-import: {text}", err=True)
+
+    return Registry(config_folder() / "formats", warn, plugins=True)
 
 
 def taken_hints(options: dict[str, Any]) -> Hints:

@@ -11,6 +11,7 @@ from piwik_import.hits import HitSettings
 from piwik_import.importer.settings import Settings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
+from piwik_import.parsers import registry
 from piwik_import.parsers.definition import Definition
 from piwik_import.replay import REJECTS, Replayer
 from piwik_import.report import Report
@@ -108,6 +109,8 @@ class Reading:
             job.stored.format = known.label
         if job.note is not None:
             self._report.note(job.note)
+        for remark in registry.remarks(known):
+            self._report.note(remark)
         if known is REJECTS:
             return Replayer(number, settings.uncertain)
         plan = Plan(

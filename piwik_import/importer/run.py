@@ -69,7 +69,14 @@ def run(
             stack.callback(tell if resume is None else partial(resume.told, tell))
             kept = REJECTS if settings.replay else None
             todo = jobs.prepare(
-                settings.logs, settings.formats, settings.order, resume, settings.w3c, kept, settings.hints
+                settings.logs,
+                settings.formats,
+                settings.order,
+                resume,
+                settings.w3c,
+                kept,
+                settings.hints,
+                settings.registry,
             )
         journal = None if resume is None else resume.journal
         settings = replace(settings, shaping=keyring.fitted(settings.shaping, todo, journal, report))

@@ -10,6 +10,7 @@ from piwik_import.connection import Connection
 from piwik_import.hints import Hints
 from piwik_import.hits import DOWNLOADS
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.w3c import W3C
 from piwik_import.policy import Policy
 from piwik_import.shaping import Shaping
@@ -22,6 +23,8 @@ class Settings:
     logs: Sequence[str]
     formats: Sequence[Definition] = ()
     """What the logs may be, as far as the user has said so; a single one is taken as given."""
+    registry: Registry = field(default_factory=Registry)
+    """What they may be else."""
     w3c: W3C = field(default_factory=W3C)
     hints: Hints = field(default_factory=Hints)
     order: str = "time"

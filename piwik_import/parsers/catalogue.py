@@ -1,6 +1,6 @@
-"""The formats that there are: their files found, read, checked and shown.
+"""The formats that come along: their files found, read, checked and shown. Files of the user's are read alike.
 
-A format is one TOML file; formats/README.md says what it may hold. This module knows the files and their keys,
+A format is one TOML file; docs/format-files.md says what it may hold. This module knows the files and their keys,
 not what a pattern or a field means.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from piwik_import.errors import FormatError
 from piwik_import.mapping import read_table
-from piwik_import.parsers import tables
+from piwik_import.parsers import formatfile, tables
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.pattern import ESCAPES
@@ -61,11 +61,9 @@ def named(name: str) -> Definition:
 def read(path: Path) -> Definition:
     """Read a format file. Raises FormatError."""
     table = tables.read(path, KEYS)
-    if not all(_is_specs(specs) for specs in table.get("json", {}).values()):
-        raise FormatError(path.name, "`json` holds what is no name of a key")
     columns = _columns(path.name, table) if "columns" in table else None
-    if not all(isinstance(sample, dict) and isinstance(sample.get("line"), str) for sample in table.get("sample", [])):
-        raise FormatError(path.name, "a `sample` has no line")
+    if not all(isinstance(alias, str) for alias in table.get("aliases", ())):
+        raise FormatError(path.name, "`aliases` holds what is no text")
     if len(table.keys() & KINDS) != 1:
         raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
     if table.get("escapes", "") not in ESCAPES:
@@ -92,11 +90,6 @@ def read(path: Path) -> Definition:
     )
 
 
-def _is_specs(specs: object) -> bool:
-    several = specs if isinstance(specs, list) and specs else [specs]
-    return all(isinstance(one, str) for one in several)
-
-
 def _columns(name: str, table: Mapping[str, Any]) -> Columns:
     """Read what a format file says of columns. Raises FormatError."""
     given = {
@@ -114,7 +107,7 @@ def _columns(name: str, table: Mapping[str, Any]) -> Columns:
 def describe(definition: Definition) -> Iterator[str]:
     """Yield the lines of a text that shows a format with its samples."""
     yield f"{definition.name}: {definition.title}"
-    yield f"  {definition.source}"
+    yield from (f"  {one}" for one in (definition.source, definition.file) if one)
     if definition.aliases:
         yield f"  also called {', '.join(definition.aliases)}"
     yield ""
@@ -129,6 +122,11 @@ def describe(definition: Definition) -> Iterator[str]:
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     yield from (f"  only where {path} is {wanted}" for path, wanted in definition.only.items())
+    if definition.plugin is not None:
+        yield f"  read by {definition.plugin.where} of {definition.plugin.package}"
+    if table := [*formatfile.hit(definition.hit)]:
+        yield ""
+        yield from (f"  {line}".rstrip() for line in table)
     for sample in definition.samples:
         yield ""
         yield from (f"  {line}" for line in sample["line"].strip().splitlines())

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from piwik_import.errors import FormatStringError, UsageError, printable
-from piwik_import.parsers import catalogue, logformat, serverconf
+from piwik_import.parsers import logformat, serverconf
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.regex import compile_regex
+from piwik_import.parsers.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,11 @@ class Choice:
     date_format: str | None = None
     time_format: str | None = None
 
-    def formats(self) -> tuple[Definition, ...]:
-        """Return the formats to choose among; none if the user has said nothing. Raises UsageError."""
+    def formats(self, registry: Registry | None = None) -> tuple[Definition, ...]:
+        """Return the formats to choose among; none if the user has said nothing. Raises UsageError.
+
+        `registry` knows the names; without it they are those of the formats that come along.
+        """
         self._check()
         if self.log_format is not None:
             made = logformat.read(self.log_format, date_format=self.date_format, time_format=self.time_format)
@@ -37,9 +41,7 @@ class Choice:
         if self.log_format_from is not None:
             return from_configuration(self.log_format_from, self.format)
         if self.format is not None:
-            return (
-                catalogue.read(Path(self.format)) if self.format.endswith(".toml") else catalogue.named(self.format),
-            )
+            return ((registry or Registry()).format(self.format),)
         return ()
 
     def _check(self) -> None:

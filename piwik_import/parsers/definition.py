@@ -1,4 +1,7 @@
-"""What a format is, and the parser that it becomes: of a pattern, of objects, of columns, of a regular expression."""
+"""What a format is, and the parser that it becomes.
+
+Of a pattern, of objects, of columns, of a regular expression, or of the code of a plug-in.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from piwik_import.parsers import forms, headers, json_lines, only, urls, wrapper
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
+from piwik_import.parsers.plugin import Plugin, compile_plugin
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 from piwik_import.parsers.regex import compile_regex, further_groups_of, groups_of
 from piwik_import.parsers.wrappers import Wrapper
@@ -46,6 +50,8 @@ class Definition:
     """A regular expression with named groups: see `regex`."""
     time: str = ""
     """How its group ``date`` is written."""
+    plugin: Plugin | None = None
+    """The code that reads its lines: see `plugin`."""
     recognised: bool = True
     """Whether it is tried on logs of which nobody has said what they are."""
     samples: tuple[Mapping[str, Any], ...] = ()
@@ -54,6 +60,8 @@ class Definition:
     """What is around the lines of the log."""
     also: Definition | None = None
     """Another format that lines of the same log are in: two programs write into one, or one changed its mind."""
+    file: str = ""
+    """Where it is described, if that is none of the files that come along."""
     spread: bool = False
     """Whether its objects are not each on a line of their own: see `framing`."""
 
@@ -68,6 +76,8 @@ class Definition:
         """Name the fields that its lines give."""
         if self.columns is not None:
             return self.columns.words
+        if self.plugin is not None:
+            return self.plugin.fields
         if self.regex is not None:
             return groups_of(self.regex)
         return tuple(dict.fromkeys(fields_of(self.pattern))) if self.pattern is not None else tuple(self.json)
@@ -112,6 +122,8 @@ class Definition:
             return compile_columns(self.columns, self.header, wanted)
         if self.regex is not None:
             return compile_regex(self.regex, self.time, wanted)
+        if self.plugin is not None:
+            return compile_plugin(self.name, self.plugin)
         if self.pattern is None:
             return json_lines.compile_json(self.json, wanted, self.only)
         parse = Pattern(self.pattern, wanted, self.escapes).parse

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from piwik_import.mapping import HitTable, Rules
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 
@@ -21,19 +22,20 @@ ENOUGH = 2
 
 def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> str:
     """Return the format file of `definition` with `samples`."""
-    lines = [f"title = {_value(definition.title)}", f"source = {_value(definition.source)}", ""]
+    lines = [f"title = {written(definition.title)}", f"source = {written(definition.source)}", ""]
     if definition.pattern is not None:
-        lines.append(f"pattern = {_value(definition.pattern)}")
+        lines.append(f"pattern = {written(definition.pattern)}")
     if definition.escapes:
-        lines.append(f"escapes = {_value(definition.escapes)}")
+        lines.append(f"escapes = {written(definition.escapes)}")
     if definition.regex is not None:
-        lines.append(f"regex = {_value(definition.regex)}")
+        lines.append(f"regex = {written(definition.regex)}")
     if definition.time:
-        lines.append(f"time = {_value(definition.time)}")
+        lines.append(f"time = {written(definition.time)}")
     if definition.json:
-        lines += ["[json]", *(f"{name} = {_value(key)}" for name, key in definition.json.items())]
+        lines += ["[json]", *(f"{name} = {written(key)}" for name, key in definition.json.items())]
+    lines += hit(definition.hit)
     for sample in samples:
-        lines += ["", "[[sample]]", *(f"{name} = {_value(value)}" for name, value in sample.items())]
+        lines += ["", "[[sample]]", *(f"{name} = {written(value)}" for name, value in sample.items())]
     return "\n".join([*lines, ""])
 
 
@@ -55,8 +57,32 @@ def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, 
                 return
 
 
-def _value(value: object) -> str:
+def hit(table: HitTable) -> Iterator[str]:
+    """Yield the lines of a ``[hit]`` table, as a format file has them; none if there is nothing in it."""
+    if table == HitTable():
+        return
+    yield "[hit]"
+    yield from _rules(table.always)
+    for case in table.cases:
+        yield ""
+        yield "[[hit.case]]"
+        yield from _rules(case)
+
+
+def _rules(rules: Rules) -> Iterator[str]:
+    for key, values in ("when", rules.when), ("map", rules.map), ("set", rules.set):
+        if values:
+            yield f"{key} = {written(values)}"
+
+
+def written(value: object) -> str:
     """Write a value of TOML: a text between apostrophes where nothing in it needs to be escaped."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_key(name)} = {written(one)}' for name, one in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if not isinstance(value, str):
@@ -64,3 +90,7 @@ def _value(value: object) -> str:
     if "'" not in value and {*'"\\'} & {*value} and not re.search(r"[\x00-\x1f\x7f]", value):
         return f"'{value}'"
     return re.sub("\x7f", r"\\u007f", json.dumps(value, ensure_ascii=False))
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -92,7 +92,11 @@ def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
     time = placed.time
     if placed.regex is not None:
         time = _zoned_regex(placed, hints)
-    return replace(placed, pattern=pattern, json=json, columns=columns, time=time, wrapper=wrapper, also=also)
+    plugin = placed.plugin
+    if plugin is not None and proxies:
+        plugin = replace(plugin, trusted=proxies)
+    changed = replace(placed, pattern=pattern, json=json, columns=columns, time=time, wrapper=wrapper, also=also)
+    return replace(changed, plugin=plugin)
 
 
 def _zoned_regex(definition: Definition, hints: Hints) -> str:
@@ -120,7 +124,7 @@ def _zoned(form: str, zone: str, latest: str) -> str:
 
 def _placed(definition: Definition, hints: Hints) -> Definition:
     """Put the fields where the user says that they lie."""
-    if not hints.fields or definition.regex is not None:
+    if not hints.fields or definition.regex is not None or definition.plugin is not None:
         return definition
     if definition.columns is not None:
         return replace(definition, columns=_placed_columns(definition.columns, hints.fields))

@@ -11,13 +11,14 @@ What a wrapper says of the time counts only where the line within has none.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from piwik_import.errors import FormatError, UsageError, printable
+from piwik_import.errors import FormatError
 from piwik_import.parsers import json_lines, paths, tables
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
 
@@ -59,6 +60,8 @@ class Wrapper:
     goes_on: str = ""
     ends: str = ""
     samples: tuple[Mapping[str, Any], ...] = ()
+    file: str = ""
+    """Where it is described, if that is none of the files that come along."""
 
     @property
     def has_parts(self) -> bool:
@@ -185,17 +188,6 @@ def known() -> Mapping[str, Wrapper]:
     return {path.stem: read(path) for path in sorted(folder().glob("*.toml"))}
 
 
-def named(name: str) -> Wrapper:
-    """Return the wrapper called `name`, or that a file describes. Raises UsageError."""
-    if name.endswith(".toml"):
-        return read(Path(name))
-    if name not in known():
-        raise UsageError(
-            f"--wrapper {printable(name)}: there is no such wrapper; there are {', '.join(known())}; or none."
-        )
-    return known()[name]
-
-
 def read(path: Path) -> Wrapper:
     """Read a wrapper's file. Raises FormatError."""
     table = tables.read(path, KEYS)
@@ -205,10 +197,22 @@ def read(path: Path) -> Wrapper:
     return Wrapper(name=path.stem, samples=samples, **table)
 
 
+def describes_one(path: Path) -> bool:
+    """Tell whether a file looks like that of a wrapper, and not like that of a format."""
+    if path.resolve().parent.name == "wrappers":
+        return True
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    names = [*table.get("json", ()), *re.findall(r"\(\?P?<(\w+)>", str(table.get("regex", "")))]
+    return "message" in names or not table.keys().isdisjoint({"goes_on", "ends"})
+
+
 def describe(wrapper: Wrapper) -> Iterator[str]:
     """Yield the lines of a text that shows a wrapper with its samples."""
     yield f"{wrapper.name}: {wrapper.title}"
-    yield f"  {wrapper.source}"
+    yield from (f"  {one}" for one in (wrapper.source, wrapper.file) if one)
     yield ""
     if wrapper.regex is not None:
         yield f"  {wrapper.regex}"

@@ -1,0 +1,122 @@
+"""The command that lists formats, shows one, makes one of a server's format string, or checks one by its samples."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from piwik_import.cli.options import Command, group, option
+from piwik_import.cli.reading import users_registry
+from piwik_import.errors import UsageError, printable
+
+if TYPE_CHECKING:
+    from piwik_import.parsers.registry import Registry
+
+
+@click.command(cls=Command)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@group(
+    "Checking a format",
+    option(
+        "--check",
+        is_flag=True,
+        help="Try formats and wrappers, named or as files (FILE.toml), by the samples in them; all of your own if none "
+        "is given. Exit code 2 if a sample does not become what it says.",
+    ),
+)
+@group(
+    "Making a format",
+    option(
+        "--make",
+        metavar="STRING",
+        help="Print the format file for a server's format string (see import --log-format), with samples if a log is "
+        "named too.",
+    ),
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    option(
+        "--log-format-from",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="List the log formats in a configuration of nginx or Apache; make those of them that are named.",
+    ),
+)
+@group(
+    "Table",
+    option("--markdown", is_flag=True, help="As a page of Markdown, which is docs/formats.md."),
+)
+def formats(
+    names: tuple[str, ...],
+    check: bool,
+    make: str | None,
+    date_format: str | None,
+    time_format: str | None,
+    log_format_from: Path | None,
+    markdown: bool,
+) -> None:
+    """List the known formats and wrappers, or show those that are named; check one; make one.
+
+    Your own are TOML files in ~/.config/piwik-import/formats, and in wrappers in it: docs/format-files.md.
+    """
+    from piwik_import import overview
+    from piwik_import.parsers import choice, formatfile
+
+    registry = users_registry()
+    if make is not None:
+        (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats(registry)
+        click.echo(formatfile.text(made, formatfile.samples(made, _lines(names))), nl=False)
+    elif log_format_from is not None and not names:
+        click.echo("\n".join(choice.listing(log_format_from)))
+    elif log_format_from is not None:
+        for name in names:
+            (made,) = choice.from_configuration(log_format_from, name)
+            click.echo(formatfile.text(made), nl=False)
+    elif check:
+        sys.exit(_check(names, registry))
+    elif markdown:
+        click.echo(overview.markdown(), nl=False)
+    elif names:
+        click.echo("\n\n".join(_shown(name, registry) for name in names))
+    else:
+        click.echo(overview.listing(registry))
+
+
+def _shown(name: str, registry: Registry) -> str:
+    """Return a text that shows the format or wrapper called `name`."""
+    from piwik_import.parsers import catalogue, wrappers
+    from piwik_import.parsers.wrappers import Wrapper
+
+    found = registry.either(name)
+    return "\n".join(wrappers.describe(found) if isinstance(found, Wrapper) else catalogue.describe(found))
+
+
+def _check(names: Sequence[str], registry: Registry) -> int:
+    """Show what the samples of formats and wrappers prove, and return the exit code."""
+    from piwik_import import proof
+
+    names = names or [*map(str, registry.files())]
+    if not names:
+        raise UsageError(f"--check: name a file: there are none of your own in {printable(str(registry.folder))}.")
+    code = 0
+    for name in names:
+        try:
+            found = proof.of(registry.either(name), registry)
+        except UsageError as error:
+            click.echo(str(error))
+            code = error.exit_code
+        else:
+            click.echo(str(found))
+            code = code if found.is_right else UsageError.exit_code
+    return code
+
+
+def _lines(logs: Sequence[str]) -> list[str]:
+    """Return the first lines of logs."""
+    from piwik_import import source
+    from piwik_import.parsers import detection
+
+    return [line for one in source.find(logs) for line in detection.lines_of(one.head())] if logs else []
