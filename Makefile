@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: test lint bench stress soak
+.PHONY: test lint docs bench stress soak
 test:
 	$(PYTHON) -m pytest
 
@@ -8,6 +8,10 @@ lint:
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy --strict piwik_import
+
+docs:
+	$(PYTHON) -m piwik_import params --markdown >docs/parameters.md
+	$(PYTHON) -m piwik_import formats --markdown >docs/formats.md
 
 bench:
 	$(PYTHON) bench/run.py

@@ -17,14 +17,16 @@ from piwik_import.errors import EXIT_CODES
 from piwik_import.filters import REASONS
 from piwik_import.mapping import CONVERSIONS
 from piwik_import.parameters import PARAMETERS
-from piwik_import.parsers.catalogue import folder, read
+from piwik_import.parsers.catalogue import KEYS, folder, read
 from piwik_import.parsers.fields import FIELDS
+from piwik_import.parsers.plugin import PROBLEMS
 from piwik_import.shaping import STANDARD
 from piwik_import.visitors import CHOICES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
-FORMATS = (folder() / "README.md").read_text("utf-8")
+FORMATS = (ROOT / "docs" / "format-files.md").read_text("utf-8")
+HOW_TO = (folder() / "README.md").read_text("utf-8")
 MAPPING = (ROOT / "docs" / "mapping.md").read_text("utf-8")
 PAGE = (ROOT / "docs" / "parameters.md").read_text("utf-8")
 TABLE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -60,7 +62,7 @@ def test_readme_shows_what_its_first_command_prints():
 def test_every_option_that_readme_names_exists():
     commands = ("check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE + FORMATS + HOW_TO))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 
 
@@ -120,16 +122,50 @@ def test_the_table_of_parameters_is_shown_whole_or_by_one():
         assert output_of("params", name).startswith(f"{name}: ")
 
 
-def test_the_readme_of_formats_lists_all_fields_and_forms_of_time():
-    for name, field in FIELDS.items():
-        assert f"| `{name}` | {field.meaning} |" in FORMATS
-    for form in FORMS:
+def test_the_page_on_format_files_lists_all_keys_fields_and_forms_of_time():
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", FORMATS.partition("## Fields\n")[2].partition("\n## ")[0], re.MULTILINE
+    )
+    assert dict(rows) == {name: field.meaning for name, field in FIELDS.items()}
+    for form in [*FORMS, *PROBLEMS - {None}]:
         assert f"`{form}`" in FORMATS
+    for key in KEYS:
+        assert re.search(rf"[`\[]{key}\b", FORMATS)
+
+
+def test_how_to_write_a_format_stands_on_one_screen():
+    assert len(HOW_TO.splitlines()) <= 60
+    assert max(map(len, HOW_TO.splitlines())) <= 130
+
+
+def test_how_to_write_a_format_shows_what_checking_one_prints(tmp_path):
+    (shown,) = blocks(HOW_TO, "console")
+    line = shown.splitlines()[5].strip()
+    (tmp_path / "my.toml").write_text(f"{blocks(HOW_TO, 'toml')[0]}\n[[sample]]\nline = '{line}'\n")
+    program = [sys.executable, "-m", "piwik_import", "formats", "--check", "my.toml"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(program, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (2, shown.partition("\n")[2])
+
+
+def test_the_page_on_formats_is_made_of_their_files():
+    assert output_of("formats", "--markdown") == (ROOT / "docs" / "formats.md").read_text("utf-8"), "run `make docs`"
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("formats/*.md")]:
+        text = page.read_text("utf-8")
+        for path, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+            target = page.parent / path if path else page
+            assert target.exists(), f"{page.name}: {path}"
+            if heading:
+                heads = re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE)
+                assert heading in [re.sub(r"[^\w -]", "", head).lower().replace(" ", "-") for head in heads]
 
 
 def test_the_example_in_the_readme_of_formats_is_a_format(tmp_path):
     example = tmp_path / "my.toml"
-    example.write_text(blocks(FORMATS, "toml")[0])
+    example.write_text(blocks(HOW_TO, "toml")[0])
     definition = read(example)
     parse = definition.compile()
     for sample in definition.samples:
@@ -139,8 +175,10 @@ def test_the_example_in_the_readme_of_formats_is_a_format(tmp_path):
         }
 
 
-def test_every_example_in_the_readme_of_formats_compiles(tmp_path):
-    for number, text in enumerate(blocks(FORMATS, "toml")):
+def test_every_example_of_a_format_compiles(tmp_path):
+    for number, text in enumerate([*blocks(HOW_TO, "toml"), *blocks(FORMATS, "toml")]):
+        if text.startswith("[project"):
+            continue  # of a package
         example = tmp_path / f"my{number}.toml"
         example.write_text(text + "[json]\ntime = 't'\npath = 'p'\n" if text.startswith("only") else text)
         assert read(example).compile()
@@ -150,7 +188,7 @@ def test_every_example_in_the_readme_of_formats_compiles(tmp_path):
     assert (record.host, record.path, record.query) == ("www.example.org", "/a", "b=1")
 
 
-def test_the_regular_expression_in_the_readme_of_formats_is_a_format(tmp_path):
+def test_the_regular_expression_in_the_page_on_format_files_is_a_format(tmp_path):
     (example,) = (block for block in blocks(FORMATS, "toml") if block.startswith("regex"))
     (tmp_path / "my.toml").write_text(example)
     record = read(tmp_path / "my.toml").compile()("192.0.2.1 [2026-11-21 09:15:02 +0100] /a?b=c 200 2500")

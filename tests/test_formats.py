@@ -13,7 +13,6 @@ import pytest
 from piwik_import.errors import FormatError
 from piwik_import.parsers import catalogue, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
-from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import BadLine
 
@@ -25,7 +24,6 @@ SAMPLES = [
     for number, sample in enumerate(one.samples, 1)
 ]
 RECOGNISABLE = catalogue.recognisable()
-README = (catalogue.folder() / "README.md").read_text("utf-8")
 
 PATTERN = "pattern = '{ip} [{time}] \"{request}\"'"
 COLUMNS = "[columns]\ntime = 'time'\npath = 'path'\n"
@@ -222,18 +220,3 @@ def test_a_format_of_json_is_shown_with_its_keys():
     shown = "\n".join(catalogue.describe(KNOWN["nginx_json"]))
     assert "\n  time             date:any\n" in shown
     assert "\n  generation_time  generation_time_milli:s\n" in shown
-
-
-def test_the_readme_of_formats_lists_every_field_with_its_meaning():
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.MULTILINE))
-    assert rows == {name: field.meaning for name, field in FIELDS.items()}
-
-
-def test_the_example_in_the_readme_of_formats_is_right(tmp_path):
-    (example,) = re.findall(r"```toml\n(title.*?)```", README, re.DOTALL)
-    path = tmp_path / "example.toml"
-    path.write_text(example)
-    read = catalogue.read(path)
-    expected = dict(read.samples[0])
-    record = read.compile()(expected.pop("line"))
-    assert {name: getattr(record, name) for name in expected} == expected
