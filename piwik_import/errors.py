@@ -53,12 +53,13 @@ class UnknownFormat(UsageError):
     """No known format fits a source."""
 
     def __init__(self, name: str, line: str, tried: int, given: Sequence[str] = ()) -> None:
+        command = "-" if name == "stdin" else printable(name)
         those = f"formats {', '.join(map(printable, given))}" if given else f"{tried} known formats"
         super().__init__(
             f"{printable(name)}: none of the {those} fits this log. It begins with\n"
             f"    {printable(line)}\n"
-            "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
-            "see formats/README.md."
+            f"See which come near with `piwik-import explain {command}`. Name the format with --format (list them with "
+            "`piwik-import formats`), or describe it in a file: see formats/README.md."
         )
 
 
@@ -70,7 +71,8 @@ class WrongFormat(UsageError):
             f"{printable(name)}: format {printable(form)} fits none of its first {tried} lines. It begins with\n"
             f"    {printable(line)}\n"
             f"{f'which does not fit: {reason}. ' if reason else ''}"
-            "Leave --format or --log-format out to have the format recognised."
+            "Leave --format or --log-format out to have the format recognised; with `piwik-import explain` in place of "
+            "`piwik-import` they show where the lines stop fitting."
         )
 
 

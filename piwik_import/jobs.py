@@ -144,15 +144,19 @@ class Job:
         if lines := detection.lines_of(block.header + block.data + b"\n"):  # a block's last line is whole, too
             self.definition = self.recognised(lines)
 
+    @property
+    def around(self) -> Sequence[Wrapper | None]:
+        """What there may be around its lines; None stands for nothing. Raises UsageError."""
+        if self.hints.wrapper is not None:
+            return [None if self.hints.wrapper == "none" else self.registry.wrapper(self.hints.wrapper)]
+        return [None, *self.registry.wrappers.values()]
+
     def recognised(self, lines: Sequence[str]) -> Definition:
         """Return the format of `lines`, and what is around them; the format that the user named if nothing fits.
 
         Raises UnknownFormat, FormatError, UsageError.
         """
-        around: list[Wrapper | None] = [None, *self.registry.wrappers.values()]
-        if self.hints.wrapper is not None:
-            around = [None if self.hints.wrapper == "none" else self.registry.wrapper(self.hints.wrapper)]
-        asked = [self._as_asked(one) for one in self.candidates]
+        around, asked = self.around, [self.as_asked(one) for one in self.candidates]
         try:
             found = detection.recognise(self.source.name, lines, asked, around, given=self.given)
         except UnknownFormat:
@@ -163,9 +167,9 @@ class Job:
             self.registry.check(found)
         if found.plugin is not None and self.hints.fields:
             raise UsageError(f"--field is not for the format {found.name}: the code of a plug-in finds its fields.")
-        return self._as_asked(found, year=True)
+        return self.as_asked(found, year=True)
 
-    def _as_asked(self, found: Definition, *, year: bool = False) -> Definition:
+    def as_asked(self, found: Definition, *, year: bool = False) -> Definition:
         """Return a format as the user says that it is to be read, and with the `year` of times that name none."""
         written = datetime.fromtimestamp(self.source.file[3] / 1e9, UTC)
         latest = f"{written:%Y-%m-%dT%H:%M:%SZ}" if year and not self.source.is_pipe else ""
@@ -234,10 +238,9 @@ def _recognise(job: Job) -> None:
     as done.
     """
     head = job.source.head(enough=framing.is_enough)
-    spread = framing.is_spread(head)
+    lines, spread = sample_of(head)
     if b"\n" not in head and not spread:
         return  # the beginning of a line, if anything: the blocks will tell more
-    lines = framing.objects(head)[: detection.LINES] if spread else detection.lines_of(head)
     if not lines:
         return
     known = job.recognised(lines)
@@ -249,3 +252,9 @@ def _recognise(job: Job) -> None:
     job.first = records[0].time
     job.lacks_host = any(record.host is None for record in records)
     job.go_back()
+
+
+def sample_of(head: bytes) -> tuple[list[str], bool]:
+    """Return the lines, or the objects, by which the format of a log is recognised; and whether it is objects."""
+    spread = framing.is_spread(head)
+    return (framing.objects(head)[: detection.LINES] if spread else detection.lines_of(head)), spread

@@ -69,16 +69,17 @@ MAY_IMPORT = {
     "importer": "errors address connection policy source hints parsers filters hits shaping translate lanes client"
     " report identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt keyring",
     "progress": "errors report",
+    "explain": "errors tracking source hints parsers filters hits shaping framing translate jobs",
     "sandbox": "errors memo parameters tracking",
     "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
-    " visitors shaping proof overview report summary journal rotation ledger check credentials rejects importer"
-    " progress sandbox",
+    " visitors shaping proof overview report summary journal rotation ledger check credentials rejects jobs importer"
+    " progress explain sandbox",
     "__main__": "cli",
 }
 
 ONLY_IN = {
     "httpx": {"client"},
-    "rich": {"progress"},
+    "rich": {"progress", "explain"},
     "click": {"cli"},
     "sqlite3": {"sandbox", "journal"},
     "dateutil": {"clock"},

@@ -70,8 +70,8 @@ def test_a_refusal_shows_the_first_line_and_says_what_to_do():
     assert str(caught.value) == (
         f"access.log: none of the {len(KNOWN)} known formats fits this log. It begins with\n"
         f"    {SSHD}\n"
-        "Name the format with --format (list them with `piwik-import formats`), or describe it in a file: "
-        "see formats/README.md."
+        "See which come near with `piwik-import explain access.log`. Name the format with --format (list them with "
+        "`piwik-import formats`), or describe it in a file: see formats/README.md."
     )
     assert caught.value.exit_code == 2
 

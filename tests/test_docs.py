@@ -59,8 +59,19 @@ def test_readme_shows_what_its_first_command_prints():
     assert varying.sub("…", printed.strip()) == varying.sub("…", shown.strip())
 
 
+def test_readme_shows_what_explain_prints_of_a_log_that_is_not_recognised():
+    commands = [shlex.split(block) for block in blocks(README, "console") if block.startswith("piwik-import explain")]
+    first, second = (
+        subprocess.run([sys.executable, "-m", "piwik_import", *words[1:]], cwd=ROOT, capture_output=True, check=False)
+        for words in commands
+    )
+    assert (first.returncode, first.stdout.decode()) == (2, blocks(README, "text")[1])
+    assert second.returncode == 0
+    assert b"gt_ms = 207" in second.stdout
+
+
 def test_every_option_that_readme_names_exists():
-    commands = ("check", "replay", "journal", "sandbox", "params", "formats")
+    commands = ("explain", "check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE + FORMATS + HOW_TO))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
@@ -207,6 +218,6 @@ def test_every_reason_to_leave_a_line_out_is_told_to_people():
     assert used & REASONS.keys() == REASONS.keys() - {"header"}
 
 
-@pytest.mark.parametrize("command", ["", *"import replay check formats params journal sandbox".split()])
+@pytest.mark.parametrize("command", ["", *"import explain replay check formats params journal sandbox".split()])
 def test_help_says_what_a_command_is_for(command):
     assert len(help_of(*command.split()).splitlines()) > 4

@@ -60,7 +60,6 @@ def import_(
 ) -> None:
     """Import LOGs: files, folders, patterns, or - for standard input."""
     from piwik_import import source
-    from piwik_import.hits import DOWNLOADS
     from piwik_import.importer import Settings
     from piwik_import.parsers.choice import Choice
     from piwik_import.parsers.w3c import W3C
@@ -89,8 +88,6 @@ def import_(
     if len(formats) > 1:
         names = ", ".join(printable(one.name) for one in formats)
         click.echo(f"piwik-import: log formats to choose among: {names}", err=True)
-    downloads = _extensions(download_extensions) if download_extensions else DOWNLOADS
-    downloads |= _extensions(add_download_extensions or "")
     if no_journal or dry_run or (sandbox and db is None):
         journal = None
     else:
@@ -112,7 +109,7 @@ def import_(
         hints=taken_hints(options),
         site=site or 1,
         dry_run=dry_run,
-        downloads=downloads,
+        downloads=extensions(download_extensions, add_download_extensions),
         shaping=taken_shaping(options),
         journal=journal,
         skip_doubts=in_doubt == "skip",
@@ -122,6 +119,13 @@ def import_(
     with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):
         code = carry_out(settings, output, progress, summary, after)
     sys.exit(code)
+
+
+def extensions(all_of_them: str | None, more: str | None) -> frozenset[str]:
+    """Return the extensions of downloads: the built-in ones, or those that the user wants in their place, and more."""
+    from piwik_import.hits import DOWNLOADS
+
+    return (_extensions(all_of_them) if all_of_them else DOWNLOADS) | _extensions(more or "")
 
 
 def _extensions(text: str) -> frozenset[str]:

@@ -10,6 +10,7 @@ import click
 from piwik_import import __version__
 from piwik_import.cli.checking import check
 from piwik_import.cli.commands import journal, params, sandbox
+from piwik_import.cli.explaining import explain
 from piwik_import.cli.formats import formats
 from piwik_import.cli.importing import import_
 from piwik_import.cli.options import DefaultGroup
@@ -28,6 +29,7 @@ def cli() -> None:
 
     \b
     piwik-import --sandbox access.log       try it out: nothing leaves this machine
+    piwik-import explain access.log         see how it is read, and what becomes of its lines
     piwik-import --dry-run access.log       see what would be imported
     piwik-import --url https://stats.example.org --idsite 1 /var/log/nginx/access.log*
 
@@ -37,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (import_, replay, check, formats, params, journal, sandbox):
+for command in (import_, explain, replay, check, formats, params, journal, sandbox):
     cli.add_command(command)
 
 

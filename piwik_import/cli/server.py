@@ -55,6 +55,22 @@ def secret(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return value
 
 
+site = option(
+    "--idsite",
+    "--site",
+    "site",
+    env="PIWIK_SITE",
+    type=click.IntRange(1),
+    metavar="ID",
+    help="The site that the hits belong to.",
+)
+
+base = option(
+    "--base-url",
+    metavar="URL",
+    help="Where the pages are of a log that names no host.  [default: the site's URL on the server]",
+)
+
 server = group(
     "Server",
     option("--url", env="PIWIK_URL", metavar="URL", help="The server: https://stats.example.org, or its piwik.php."),
@@ -68,15 +84,7 @@ server = group(
         help="API token of a user with write access; better set as PIWIK_TOKEN.",
     ),
     option("--token-file", type=FILE, metavar="FILE", help="A file that holds the token, and nothing else."),
-    option(
-        "--idsite",
-        "--site",
-        "site",
-        env="PIWIK_SITE",
-        type=click.IntRange(1),
-        metavar="ID",
-        help="The site that the hits belong to.",
-    ),
+    site,
     option(
         "--tracker-endpoint-path",
         "tracker_path",
@@ -102,11 +110,7 @@ server = group(
 
 pages = group(
     "Server",
-    option(
-        "--base-url",
-        metavar="URL",
-        help="Where the pages are of a log that names no host.  [default: the site's URL on the server]",
-    ),
+    base,
     option(
         "--no-check",
         is_flag=True,

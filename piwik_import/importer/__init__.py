@@ -3,7 +3,7 @@
 `settings` is what was asked for, `reading` gets batches out of the sources, `run` has them delivered.
 """
 
-from piwik_import.importer.run import run
+from piwik_import.importer.run import PLACEHOLDER, run
 from piwik_import.importer.settings import Settings
 
-__all__ = ["Settings", "run"]
+__all__ = ["PLACEHOLDER", "Settings", "run"]

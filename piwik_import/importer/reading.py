@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from piwik_import.address import base_url
 from piwik_import.errors import Interrupted, SourceError, UnknownFormat, UsageError
-from piwik_import.filters import FilterSettings
-from piwik_import.hits import HitSettings
 from piwik_import.importer.settings import Settings
 from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
@@ -16,7 +14,7 @@ from piwik_import.parsers.definition import Definition
 from piwik_import.replay import REJECTS, Replayer
 from piwik_import.report import Report
 from piwik_import.source import Block
-from piwik_import.translate import Batch, Plan, Translator, without_format
+from piwik_import.translate import Batch, Translator, without_format
 
 
 class Reading:
@@ -113,14 +111,4 @@ class Reading:
             self._report.note(remark)
         if known is REJECTS:
             return Replayer(number, settings.uncertain)
-        plan = Plan(
-            source=number,
-            definition=known,
-            filters=FilterSettings(
-                settings.bots, settings.static, settings.errors, settings.redirects, self.base_url, settings.downloads
-            ),
-            hits=HitSettings(settings.site, self.base_url, settings.bots, settings.downloads),
-            shaping=settings.shaping if settings.shaping.applies(known) else None,
-            keep_hits=self.keep_hits,
-        )
-        return Translator(plan)
+        return Translator(settings.plan(number, known, self.base_url, keep_hits=self.keep_hits))

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from piwik_import.connection import Connection
+from piwik_import.filters import FilterSettings
 from piwik_import.hints import Hints
-from piwik_import.hits import DOWNLOADS
+from piwik_import.hits import DOWNLOADS, HitSettings
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.w3c import W3C
 from piwik_import.policy import Policy
 from piwik_import.shaping import Shaping
+from piwik_import.translate import Plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +58,14 @@ class Settings:
     from_start: bool = False
     skip_doubts: bool = False
     wait: float = 0.0
+
+    def plan(self, number: int, definition: Definition, base_url: str | None, *, keep_hits: bool = False) -> Plan:
+        """Return what becomes of the lines of source `number`, whose pages are at `base_url` if they do not say it."""
+        return Plan(
+            source=number,
+            definition=definition,
+            filters=FilterSettings(self.bots, self.static, self.errors, self.redirects, base_url, self.downloads),
+            hits=HitSettings(self.site, base_url, self.bots, self.downloads),
+            shaping=self.shaping if self.shaping.applies(definition) else None,
+            keep_hits=keep_hits,
+        )

@@ -9,6 +9,10 @@ off what is around the lines. A `definition` holds what a format is, `catalogue`
 in common) reads it from formats/, `forms` and `w3c` change it by the user's word, and `detection` finds the one that
 fits a log.
 
+For people who want to know why, `anatomy` tells what of a line is what and where it stops fitting (`parts` holds such
+facts; `walk` finds them for patterns, `prefixes` for regular expressions, `keyed` for objects and columns), and
+`ranking` tells how all formats compare on a log.
+
 A user may also describe the lines: `choice` knows the ways. `logformat` tells whose format string one is, a module for
 each server cuts it into pieces (`apache`, `nginx`, `haproxy`, `tomcat`, `goaccess`), `layout` makes a pattern of them,
 with times in the forms of `timeform`. `serverconf` finds such strings in a server's configuration, `regex` compiles a

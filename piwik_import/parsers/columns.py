@@ -67,7 +67,7 @@ class Columns:
         """Return what finds the time of day in a line, if there is no date beside it."""
         if not header.date or "date" in self.words_under(header):  # as nearly always
             return None
-        picks = _picks(self, plain_names(self.names(header)), header)
+        picks = pick_fields(self, plain_names(self.names(header)), header)
         if "date" in picks or "time" not in picks or is_whole(picks["time"][0].form):
             return None
         separators = [SEPARATORS[name] for name in ([self.separator] if self.separator else ["tab", "space"])]
@@ -99,7 +99,7 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
     if columns.separator and columns.separator not in SEPARATORS:
         raise ValueError(f"no such separator: {columns.separator}; known are {', '.join(SEPARATORS)}")
     cutter = Cutter(columns.names(header), columns.separator)
-    picks = _picks(columns, cutter.names, header)
+    picks = pick_fields(columns, cutter.names, header)
     if not cutter.names:
         return _refuse("no #Fields line says what its columns are; --w3c-fields can say it")
     if "time" not in picks:
@@ -130,7 +130,7 @@ def is_whole(form: str) -> bool:
     return base in FORMS or "%d" in base or "%s" in base
 
 
-def _picks(columns: Columns, names: Sequence[str], header: Header) -> dict[str, list[Pick]]:
+def pick_fields(columns: Columns, names: Sequence[str], header: Header) -> dict[str, list[Pick]]:
     """Return which of the columns give which field, the foremost first."""
     picks: dict[str, list[Pick]] = {}
     for name, expression in columns.regexes.items():

@@ -41,7 +41,7 @@ class Fit(NamedTuple):
     """How well a format fits some lines; a better one compares greater."""
 
     points: int = 0
-    """Two for a line that parses, two more if its client is an address; one more or less for its host: see `_fit`."""
+    """Two for a line that parses, two more if its client is an address; one more or less for its host: see `fit_of`."""
     is_meant: bool = False
     """Whether the format is made for a certain kind of header, and it is there."""
     detail: int = 0
@@ -74,7 +74,7 @@ def recognise(
     definitions = list(definitions)
     best, most, found = Fit(), (0, 0), None
     for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail):
-        within = lines if wrapper is None else [*_within(lines, wrapper.compile())]
+        within = lines if wrapper is None else [*within_of(lines, wrapper.compile())]
         if len(within) < len(lines) * ENOUGH:
             continue
         fit, one = _best(definitions, lines, within, wrapper)
@@ -93,7 +93,7 @@ def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence
     """Return the format with another one that fits lines which it does not, in a log that several programs write."""
     fates = zip((line for line in lines if not is_header(line)), found.records(lines), strict=True)
     left = [line for line, fate in fates if isinstance(fate, BadLine)]
-    within = left if found.wrapper is None else [*_within(left, found.wrapper.compile())]
+    within = left if found.wrapper is None else [*within_of(left, found.wrapper.compile())]
     _, another = _best(definitions, left, within, found.wrapper) if within else (None, None)
     return found if another is None else replace(found, also=another.within(None))
 
@@ -111,7 +111,7 @@ def _best(
         if could_fit(one, within):
             wrapped = one.within(wrapper)
             try:
-                fit = _fit(wrapped, lines)
+                fit = fit_of(wrapped, lines)
             except FormatError:  # what the user says of the fields does not go together with what it has
                 continue
             if fit[:5] > best[:5] and fit.is_enough(sum(not is_header(line) for line in lines)):
@@ -125,7 +125,8 @@ def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
     return sum((one.time is not None) + (one.stream is not None) for one in found)
 
 
-def _within(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
+def within_of(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
+    """Yield what is within the lines that are wrapped."""
     for line in lines:
         if (unwrapped := unwrap(line)) is not None:
             yield unwrapped.message
@@ -152,7 +153,7 @@ def _holds(line: str, literals: Sequence[str]) -> bool:
     return True
 
 
-def _fit(definition: Definition, lines: Sequence[str]) -> Fit:
+def fit_of(definition: Definition, lines: Sequence[str]) -> Fit:
     """Tell how well a format fits.
 
     A pattern takes almost any word for a client's host name, so ``www.example.org 192.0.2.1 - -`` would pass as

@@ -131,7 +131,7 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
     if definition.pattern is None:
         whole = "time" in hints.fields and "date" not in hints.fields
         own = {name: specs for name, specs in definition.json.items() if name != "date" or not whole}
-        return replace(definition, json=own | dict(hints.fields))
+        return replace(definition, json=own | {name: _formed(name, specs) for name, specs in hints.fields.items()})
     pattern = definition.pattern
     for name, specs in hints.fields.items():
         if (place := _place(pattern, specs)) is not None:
@@ -139,6 +139,11 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
             piece, form = place
             pattern = pattern.replace(f"{{*{piece}}}", f"{{{_joined(name, form)}}}", 1)
     return replace(definition, pattern=pattern)
+
+
+def _formed(name: str, specs: Sequence[str]) -> Sequence[str]:
+    """Read a time in whatever form it comes, where the user says where it lies and not how it is written."""
+    return specs if name != "time" else [one if paths.split(one)[1] else f"{one}:any" for one in specs]
 
 
 def _placed_columns(columns: Columns, fields: Mapping[str, Sequence[str]]) -> Columns:

@@ -114,11 +114,7 @@ class Pattern:
     def _field(self, pieces: Sequence[str], at: int, wanted: Sequence[str]) -> Step:
         """Return the step of a field, or of text that is passed over; note which group of the line is what."""
         name, _, form = pieces[at].partition(":")
-        around = Surroundings.of(pieces, at)
-        seen = form
-        if name in ("date", "time") and "%" not in form and any(piece[:4] == "date" for piece in pieces[1::2]):
-            seen = "any"  # a time of day and its day have forms of their own: the surroundings tell
-        strict, lenient = shape(name, seen, around), lenient_shape(name, seen, around)
+        strict, lenient = shapes_of(pieces, at)
         quick = UNESCAPED if strict == QUOTED else strict
         if name == "length" and "(" not in pieces:  # else an unusual one would be taken for an absent part
             quick = USUAL_LENGTH
@@ -209,6 +205,15 @@ class Pattern:
         for number, step in reversed([*enumerate(self._steps, 1)]):
             text = f"(?:{step.strict}(?P<s{number}>){text})?+"
         return re.compile(text, re.DOTALL)
+
+
+def shapes_of(pieces: Sequence[str], at: int) -> tuple[str, str]:
+    """Return the strict and the lenient expression of the token at `at` in a split pattern. Raises ValueError."""
+    name, _, form = pieces[at].partition(":")
+    around = Surroundings.of(pieces, at)
+    if name in ("date", "time") and "%" not in form and any(piece[:4] == "date" for piece in pieces[1::2]):
+        form = "any"  # a time of day and its day have forms of their own: the surroundings tell
+    return shape(name, form, around), lenient_shape(name, form, around)
 
 
 def split(template: str) -> list[str]:

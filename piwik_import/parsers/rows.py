@@ -56,7 +56,7 @@ class Cutter:
     def lenient(self, used: Sequence[int]) -> Callable[[str], tuple[str | None, ...]]:
         """Return the function that cuts any other line. It raises BadLine."""
         separators = [self._separator, *([SEPARATORS["tab"]] if self._either else [])]
-        matches = [self._expression(used, one, _any(one), _any(one)).match for one in separators]
+        matches = self._either_way(used)
 
         def match(line: str) -> tuple[str | None, ...]:
             which = -1 if "\t" in line else 0
@@ -66,6 +66,11 @@ class Cutter:
             return tuple([_without_quotes(text) for text in found.groups()])
 
         return match
+
+    def _either_way(self, used: Sequence[int]) -> list[Callable[[str], re.Match[str] | None]]:
+        """Return what matches lines with quotes, by each separator that there may be."""
+        separators = [self._separator, *([SEPARATORS["tab"]] if self._either else [])]
+        return [self._expression(used, one, _any(one), _any(one)).match for one in separators]
 
     def _expression(self, used: Sequence[int], separator: Separator, value: str, last: str) -> re.Pattern[str]:
         """Return the expression of a line; `last` is a value that may be the last one."""
@@ -81,18 +86,42 @@ class Cutter:
 
     def _fault(self, line: str, separator: Separator) -> str:
         """Say where a line is not what the names of its columns say."""
-        value, between = re.compile(_any(separator)), re.compile(separator.text)
-        at = count = 0
-        while count <= len(self.names):
-            found = value.match(line, at)
-            after = between.match(line, found.end()) if found else None
-            count += found is not None
-            if after is None:
-                break
-            at = after.end()
+        places, at = self._values(line, separator)
+        count = len(places)
         if count < len(self.names):
             return f"the line ends where {self.names[count]} should follow: {count} of {len(self.names)} columns"
         return f"column {at + 1}: the line goes on after {self.names[-1]}, the last of its {len(self.names)} columns"
+
+    def _values(self, line: str, separator: Separator) -> tuple[list[tuple[int, int]], int]:
+        """Return where the values of a line lie, at most one more than there are columns, and where the last began."""
+        value, between = re.compile(_any(separator)), re.compile(separator.text)
+        places: list[tuple[int, int]] = []
+        at = 0
+        while len(places) <= len(self.names):
+            found = value.match(line, at)
+            after = between.match(line, found.end()) if found else None
+            places += [found.span()] if found else []
+            if after is None:
+                break
+            at = after.end()
+        return places, at
+
+    def places(self, line: str) -> tuple[list[tuple[int, int]], int | None, str]:
+        """Return where the values of the columns lie in a line; and where it goes wrong, and what it should have there.
+
+        The place is None for a line that is as it should be.
+        """
+        used, tabs = [*range(len(self.names))], self._either and "\t" in line
+        plain = '"' not in line and not tabs
+        match = self.quick(used)[0] if plain else self._either_way(used)[-1 if tabs else 0]
+        if found := match(line):
+            return [found.span(group + 1) for group in used if found[group + 1] is not None], None, ""
+        places, at = self._values(line, SEPARATORS["tab"] if tabs else self._separator)
+        if len(places) < len(self.names):
+            missing = self.names[len(places)]
+            end = len(line.removesuffix("\r"))
+            return places, end, f"{missing}, column {len(places) + 1} of {len(self.names)}"
+        return places[: len(self.names)], at, f"the end of the line: {self.names[-1]} is the last column"
 
 
 def plain_names(names: Sequence[str]) -> list[str]:

@@ -1,0 +1,58 @@
+"""A line and a format → what of the line is what, whatever the format is made of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from piwik_import.parsers import keyed, prefixes, walk
+from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.parts import Anatomy, Part
+from piwik_import.parsers.wrappers import Wrapper
+
+
+class Dissected(NamedTuple):
+    """A line of a log."""
+
+    anatomy: Anatomy
+    around: Part | None = None
+    """What a wrapper puts before the line, if one does; its time, where the line has none."""
+
+
+def dissect(definition: Definition, line: str) -> Dissected:
+    """Return what of a line is what in a format, under the header that it has. Raises nothing that `compile` does not.
+
+    The parts of a message that a wrapper has spread over several lines are put together.
+    """
+    around, message = None, line.replace("\n", "")
+    if definition.wrapper is not None:
+        around, message = _within(definition.wrapper, line, needs_time="time" not in definition.fields)
+    found = _anatomy(definition, message)
+    if found.expected and definition.also is not None:
+        another = _anatomy(definition.also, message)
+        found = found if another.expected else another
+    return Dissected(found, around)
+
+
+def _within(wrapper: Wrapper, line: str, *, needs_time: bool) -> tuple[Part | None, str]:
+    """Return what is around a line, and what is within; nothing around one that is not wrapped."""
+    unwrap = wrapper.compile()
+    found = [unwrap(text) for text in line.split("\n")]
+    parts = [one for one in found if one is not None]
+    if len(parts) < len(found):
+        return None, line.replace("\n", "")
+    message = "".join([one.message for one in parts])
+    time = parts[-1].time or ""
+    if needs_time and time:
+        return Part(time, ("time",), None, wrapper.name), message
+    text = line.removesuffix("\r").removesuffix(message) if wrapper.regex is not None and len(parts) == 1 else time
+    return Part(text.strip(), (), None, wrapper.name), message
+
+
+def _anatomy(definition: Definition, line: str) -> Anatomy:
+    if definition.pattern is not None:
+        return walk.anatomy(definition.pattern, line)
+    if definition.regex is not None:
+        return prefixes.anatomy(definition.regex, line)
+    if definition.columns is not None:
+        return keyed.of_row(definition.columns, definition.header, line)
+    return keyed.of_object(definition.json, definition.only, line)
