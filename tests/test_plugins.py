@@ -98,6 +98,16 @@ def test_a_log_is_imported_by_the_parser_of_an_installed_package(options, env, l
     assert "plug-in logfmt: ValueError: Invalid isoformat string: 'yesterday'" in shown
 
 
+def test_what_a_plug_in_finds_in_a_line_is_explained(env, log, run_program):
+    shown = run_program("explain", log, "--map", "dimension1=shop", env=env).stdout
+    assert [line.split() for line in shown.splitlines() if line.endswith(("  cip", "  url"))][:2] == [
+        ["192.0.2.1", "ip", "cip"],
+        ["GET", "/a?b=c", "request", "url"],
+    ]
+    assert "  dimension1      b-7" in shown
+    assert "line 4  invalid: there is no time=\n" in shown
+
+
 def test_the_formats_of_plug_ins_are_listed_shown_and_checked(env, run_program):
     listed = run_program("formats", env=env).stdout
     assert "Formats of plug-ins:\n\nlogfmt " in listed

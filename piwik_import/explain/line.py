@@ -62,6 +62,8 @@ class Line:
     def said(self) -> str:
         """Why there is no hit, in words; empty if there is one."""
         stop, expected = self.anatomy.stop, self.anatomy.expected
+        if self.fate == "hit":
+            return ""
         if self.fate == "filtered" and not (self.reason == "other" and expected):
             return REASONS[self.reason]
         if not expected:

@@ -179,7 +179,8 @@ def _table(line: Line, console: Console, *, keyed: bool) -> Iterator[RenderableT
 def _cells(piece: Piece, *, keyed: bool) -> Iterator[Text]:
     """Yield the cells of one piece."""
     part, shown = piece.part, decoded(piece.part.text)
-    yield Text.assemble((f"{printable(part.name, NAME)} ", "dim") if keyed else "", printable(shown, LINE))
+    name = f"{printable(part.name, NAME)} " if keyed and part.name else ""
+    yield Text.assemble((name, "dim"), printable(shown, LINE))
     yield Text(", ".join(part.fields) or printable(part.name, NAME), style="cyan" if part.fields else "dim")
     if piece.parameters:
         yield Text(", ".join(_given(name, value, shown) for name, value in piece.parameters.items()), style="green")

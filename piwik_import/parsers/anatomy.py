@@ -7,6 +7,7 @@ from typing import NamedTuple
 from piwik_import.parsers import keyed, prefixes, walk
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.parts import Anatomy, Part
+from piwik_import.parsers.record import BadLine
 from piwik_import.parsers.wrappers import Wrapper
 
 
@@ -48,9 +49,24 @@ def _within(wrapper: Wrapper, line: str, *, needs_time: bool) -> tuple[Part | No
     return Part(text.strip(), (), None, wrapper.name), message
 
 
+def _of_plugin(definition: Definition, line: str) -> Anatomy:
+    """Return what another's code has found in a line; where, and where it stopped, nobody knows."""
+    try:
+        record = definition.compile()(line)
+    except BadLine:
+        return Anatomy(line, [])
+    found = {name: getattr(record, name) for name in definition.fields}
+    asked = record.request
+    found["request"] = f"{asked.method or '-'} {asked.path}" + ("" if asked.query is None else f"?{asked.query}")
+    texts = {name: str(value).encode("utf-8", "surrogateescape") for name, value in found.items() if value is not None}
+    return Anatomy(line, [Part(text.decode("latin-1"), (name,)) for name, text in texts.items()])
+
+
 def _anatomy(definition: Definition, line: str) -> Anatomy:
     if definition.pattern is not None:
         return walk.anatomy(definition.pattern, line)
+    if definition.plugin is not None:
+        return _of_plugin(definition, line)
     if definition.regex is not None:
         return prefixes.anatomy(definition.regex, line)
     if definition.columns is not None:
