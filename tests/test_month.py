@@ -83,7 +83,7 @@ def import_now(run_here, server):
     return run
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("names", ["log", "glob"])
 def test_each_line_of_a_month_arrives_once(import_now, start_program, server, tracker, tmp_path, names):
     site = Site(tmp_path / "access.log")
