@@ -7,6 +7,7 @@ whether it is the hit or the server that fails.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,12 +46,15 @@ class Part:
 
 
 class Chunk:
-    """The hits of one lane that were taken together. `parts` is what is not settled yet."""
+    """The hits of one lane that were taken together. `parts` is what is not settled yet.
 
-    def __init__(self, lane: int, entries: Sequence[Entry]) -> None:
+    No part has more than `most` hits. A chunk has more only where one line has.
+    """
+
+    def __init__(self, lane: int, entries: Sequence[Entry], most: int = sys.maxsize) -> None:
         self.lane = lane
         self.entries = entries
-        self.parts = deque([Part(entries)])
+        self.parts = deque([Part(entries[at : at + most]) for at in range(0, len(entries), most)])
         self.tracked = 0
         self.is_begun = False
         """Whether the journal holds it as in doubt."""

@@ -2,7 +2,8 @@
 
 A visitor's fingerprint has a random salt for each site and day. When the first hits of a day that the server has never
 seen come in several requests at once, each request makes a salt, and visitors are counted twice: with two recorders
-3,605 visits instead of 3,472. So the first hit of a day goes alone, and the others wait for its answer.
+3,605 visits instead of 3,472. So the first hit of a day goes alone, but for others of its line, and what comes
+later waits for the answer.
 
 The first day of a run needs none of this: its first request goes alone anyway (`pace`).
 """
@@ -33,8 +34,8 @@ class Days:
         self._seen: set[date] = set()
         self._minutes: set[str] = set()  # those of days that were seen
 
-    def parts(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Entry | None]]:
-        """Cut hits where a day begins: yield what comes before, and the first hit of that day; at the end the rest.
+    def parts(self, entries: Sequence[Entry]) -> Iterator[tuple[Sequence[Entry], Sequence[Entry]]]:
+        """Cut hits where a day begins: yield what comes before, and that day's first line; at the end the rest.
 
         The zone is asked for between two parts, when the first of them is on its way.
         """
@@ -46,16 +47,18 @@ class Days:
                 continue
             moment = _moment(minute)
             if moment is not None and self._zone is None and not self._is_at_begin(moment):
-                yield entries[begin:place], None
+                yield entries[begin:place], ()
                 begin = place
                 self._learn()
             if moment is not None and self._is_new(moment):
-                yield entries[begin:place], entry
-                begin = place + 1
+                before, begin = begin, place + 1
+                while begin < len(entries) and entries[begin].is_further:
+                    begin += 1
+                yield entries[before:place], entries[place:begin]
             if len(minutes) >= RECENT:
                 minutes.clear()
             minutes.add(minute)
-        yield entries[begin:] if begin else entries, None
+        yield entries[begin:] if begin else entries, ()
 
     def _is_at_begin(self, moment: datetime) -> bool:
         """Tell whether a moment is of the quarter of an hour in which the log began."""

@@ -105,7 +105,7 @@ class Delivery:
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
         while (entries := self._next(lane)) is not None:
-            self._deliver(Chunk(lane, entries))
+            self._deliver(Chunk(lane, entries, self._policy.chunk_size))
 
     def _next(self, lane: int) -> list[Entry] | None:
         """Wait for the next chunk of a lane, with what was settled before safely written down."""

@@ -28,11 +28,12 @@ QUOTES = 4
 
 @dataclass(slots=True)
 class Barrier:
-    """A hit that goes alone, and behind it all that came later."""
+    """The hits of a line that go alone, and behind them all that came later."""
 
     lane: int
+    count: int
     before: list[int]
-    """How many hits of each lane came before it."""
+    """How many hits of each lane came before them."""
     is_out: bool = False
 
 
@@ -69,14 +70,14 @@ class Lanes:
             if not self._abandoned:
                 self._put(entries)
 
-    def put_alone(self, entry: Entry) -> None:
-        """Add a hit that is sent alone: what comes later waits until it is done, in all lanes."""
+    def put_alone(self, entries: Sequence[Entry]) -> None:
+        """Add the hits of a line, to be sent alone: what comes later waits until they are done, in all lanes."""
         with self._lock:
             if self._abandoned:
                 return
             before = [given + len(waiting) for given, waiting in zip(self._given, self._waiting, strict=True)]
-            self._barriers.append(Barrier(entry.slot % len(self._waiting), before))
-            self._put([entry])
+            self._barriers.append(Barrier(entries[0].slot % len(self._waiting), len(entries), before))
+            self._put(entries)
             self._wake_all()
 
     def _put(self, entries: Sequence[Entry]) -> None:
@@ -167,19 +168,23 @@ class Lanes:
         barrier = self._barriers[0]
         before = barrier.before[lane] - self._given[lane]
         if before == 0 and barrier.lane == lane and not barrier.is_out:
-            return 1
+            return barrier.count
         return min(waiting, max(before, 0))
 
     def _cut(self, lane: int) -> list[Entry]:
-        """Take the next chunk of a lane: at least one hit, and no more than it may hold."""
-        waiting = self._waiting[lane]
+        """Take the next chunk of a lane: the hits of at least one line, and else no more than it may hold."""
+        waiting, free = self._waiting[lane], self._free(lane)
         if self._barriers and self._barriers[0].before[lane] == self._given[lane]:
-            self._barriers[0].is_out = True  # for what is free in this lane is that hit itself
-        chunk = [waiting.popleft() for _ in range(min(self.chunk_size, self._free(lane) or 1))]
+            self._barriers[0].is_out = True  # for what is free in this lane is what goes alone
+        chunk = [waiting.popleft() for _ in range(min(self.chunk_size, free))]
         size = sum([len(entry.query) for entry in chunk]) + QUOTES * len(chunk)
         while size > self.chunk_bytes and len(chunk) > 1:
             waiting.appendleft(chunk.pop())
             size -= len(waiting[0].query) + QUOTES
+        while waiting and waiting[0].is_further and len(chunk) > 1:
+            waiting.appendleft(chunk.pop())
+        while waiting and waiting[0].is_further:
+            chunk.append(waiting.popleft())
         return chunk
 
     def _full(self) -> bool:

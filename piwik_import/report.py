@@ -2,6 +2,8 @@
 
 Every line read is in one of four sums, and so is every hit sent; the properties below are those sums. A hit that
 waits, or whose answer is not known, leaves its line out of ``read``: the line is ``left`` for another run.
+
+A line may become several hits. It counts with the first of them: `further` are the others, by what became of them.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class Report:
     nameless: int = 0
     """Hits whose client the log names by a host name, in place of an address."""
     already: int = 0
-    """Hits that were made again of lines whose hits an earlier run has had acknowledged, and not sent."""
+    """Lines that were read again, and whose hits an earlier run has had acknowledged, and were not sent."""
     made: int = 0
     """Hits made of lines."""
     tracked: int = 0
@@ -85,6 +87,8 @@ class Report:
     skipped: int = 0
     """Those of the hits in doubt that are not to be sent again."""
     in_flight: int = 0
+    further: Counter[str] = field(default_factory=Counter)
+    """Hits that are not the first of their line, by the name of the counter above that counts them too."""
     requests: int = 0
     retried: int = 0
     rejects: int = 0
@@ -116,12 +120,12 @@ class Report:
     @property
     def imported(self) -> int:
         """Lines whose hits the server has recorded; in a dry run those that it would be sent."""
-        return self.made if self.dry_run else self.tracked
+        return self.lines_of("made" if self.dry_run else "tracked")
 
     @property
     def invalid(self) -> int:
         """Lines that became no hit, or one that the server refused."""
-        return self.bad + self.rejected
+        return self.bad + self.lines_of("rejected")
 
     @property
     def read(self) -> int:
@@ -131,7 +135,7 @@ class Report:
     @property
     def left(self) -> int:
         """Lines that were read, but whose fate is not known."""
-        return 0 if self.dry_run else self.made - self.tracked - self.rejected
+        return 0 if self.dry_run else self.lines_of("made") - self.lines_of("tracked") - self.lines_of("rejected")
 
     @property
     def sent(self) -> int:
@@ -148,11 +152,16 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        return 3 if self.invalid or self.skipped else 0
+        return 3 if self.bad or self.rejected or self.skipped else 0
 
     @property
     def seconds(self) -> float:
         return monotonic() - self.started
+
+    def lines_of(self, fate: str) -> int:
+        """Return how many lines the hits of a counter are: ``made``, ``tracked``, ``rejected``, ``unknown``…"""
+        hits: int = getattr(self, fate)
+        return hits - self.further[fate]
 
     def add_batch(self, source: int, batch: Batch) -> None:
         """Count the lines of a block."""
@@ -160,8 +169,9 @@ class Report:
             read = self.sources[source]
             read.lines += batch.lines
             read.bytes = batch.end
-            read.left += 0 if self.dry_run else len(batch.entries)
+            read.left += 0 if self.dry_run else len(batch.entries) - batch.further
             self.made += len(batch.entries)
+            self.further["made"] += batch.further
             self.filtered.update(batch.filtered)
             self.bad += len(batch.bad)
             self.already += batch.already
@@ -203,8 +213,13 @@ class Report:
             self.tracked += len(chunk) - rejected
             self.rejected += rejected
             self.unknown += unknown
-            for source, lines in Counter([entry.source for entry in chunk]).items():
-                self.sources[source].left -= lines
+            lines = Counter([entry.source for entry in chunk if not entry.is_further])
+            for source, count in lines.items():
+                self.sources[source].left -= count
+            further = len(chunk) - lines.total()
+            # Of hits that it does not name, it is the lines' first ones that are said to be lost.
+            lost = sum(chunk[place].is_further for place in refused) if refused else max(0, rejected - lines.total())
+            self.further.update(tracked=further - lost, rejected=lost, unknown=min(lost, unknown))
             if rejected and not refused:
                 first, last = chunk[0], chunk[-1]
                 where = f"{rejected} of the {len(chunk)} hits from line {first.line} on, up to line {last.line}"
@@ -218,6 +233,7 @@ class Report:
             if not self._abandoned:
                 self.in_doubt += len(chunk)
                 self.skipped += len(chunk) if skipped else 0
+                self.further["skipped"] += sum(entry.is_further for entry in chunk) if skipped else 0
 
     def abandon(self) -> None:
         """Count what is in flight as in doubt, and no answer after that: nobody waits for them any more."""

@@ -112,8 +112,8 @@ class Shaper:
         self._searches = Searches(shaping.searches) if shaping.searches.keywords else None
         self._visitors = Visitors(shaping.visitors, hashed) if shaping.visitors.choice != "none" else None
 
-    def __call__(self, record: Record) -> Hit:
-        """Return the hit of `record`. Raises BadLine."""
+    def __call__(self, record: Record) -> Hit | list[Hit]:
+        """Return the hit of `record`, or several. Raises BadLine."""
         hit = self._make(record)
         try:
             self._shape(hit, record)

@@ -89,11 +89,12 @@ def _rows(report: Report) -> list[str]:
     rows += [(count, f"left out: {REASONS[reason]}") for reason, count in report.filtered.most_common()]
     rows += [(report.already, "imported before")] if report.already else []
     rows += [(report.bad, "invalid: cannot be read, or not be used")] if report.bad else []
-    rejected = report.rejected - report.unknown
+    unknown, skipped = report.lines_of("unknown"), report.lines_of("skipped")
+    rejected = report.lines_of("rejected") - unknown
     rows += [(rejected, "refused by the server")] if rejected else []
-    rows += [(report.unknown, "lost by the server, which did not say which")] if report.unknown else []
-    rows += [(report.skipped, "in doubt: perhaps recorded, and not sent again")] if report.skipped else []
-    left = report.left - report.skipped
+    rows += [(unknown, "lost by the server, which did not say which")] if unknown else []
+    rows += [(skipped, "in doubt: perhaps recorded, and not sent again")] if skipped else []
+    left = report.left - skipped
     rows += [(left, "read, but not sent or not answered: left for another run")] if left else []
     width = max(len(f"{count:,}") for count, _ in rows)
     return [f"  {count:{width},}  {what}" for count, what in rows]

@@ -30,6 +30,9 @@ SLOTS = 256
 """Visitors are spread over this many slots, whatever the number of lanes: progress by slot stays true when
 another number of lanes goes on with it."""
 
+Encoded = tuple[str, int]
+"""The query string of a hit and the slot of its visitor."""
+
 HEADERS = 8
 """How many headers of a log have their parsers kept, each of which remembers the texts that it has seen."""
 
@@ -49,6 +52,9 @@ class Entry(NamedTuple):
     """Where its line begins."""
     text: str = ""
     """The line itself, a character a byte, in case the server rejects the hit."""
+    is_further: bool = False
+    """Whether its line has become a hit before this one. All hits of a line are one visitor's, follow one another, and
+    stay in one chunk: what is acknowledged is a line."""
 
 
 class BadEntry(NamedTuple):
@@ -85,7 +91,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Batch:
-    """What a block became. Its lines are the entries, the bad ones and the filtered ones together."""
+    """What a block became. Its lines are those of the entries, the bad ones and the filtered ones together."""
 
     end: int
     lines: int
@@ -98,7 +104,9 @@ class Batch:
     nameless: int = 0
     """Hits whose client is known by a host name alone."""
     already: int = 0
-    """Hits left out because an earlier run has had them acknowledged."""
+    """Lines whose hits were left out because an earlier run has had them acknowledged."""
+    further: int = 0
+    """How many of the entries are not the first of their line."""
 
     def warn(self, fault: InvalidHit, line: int | None, text: str = "", hits: int = 1) -> None:
         """Count hits that are sent without a parameter."""
@@ -107,7 +115,9 @@ class Batch:
     def drop(self, done: Sequence[int]) -> None:
         """Leave out the hits that end at or before the place of their slot in `done`."""
         kept = [entry for entry in self.entries if entry.end > done[entry.slot]]
-        self.already += len(self.entries) - len(kept)
+        lines = len(self.entries) - self.further
+        self.further = sum(entry.is_further for entry in kept)
+        self.already += lines - (len(kept) - self.further)
         self.entries = kept
 
 
@@ -136,7 +146,7 @@ class Translator:
         self._parsers[Header()]  # a format that makes no sense is refused here, before any line
         self._spread, self._records = framing.of(plan.definition)
         self._left_out = Filters(plan.filters)
-        self._make_hit = self._shaper or HitMaker(plan.hits)
+        self._make_hit: Shaper | HitMaker = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(slot_of)
         self._express = self._short_way()
 
@@ -168,8 +178,8 @@ class Translator:
                 way = partial(self._go, self._parsers[header], batch)
                 end = self._section(batch, lines[start:stop], block.line + start, end, express, way)
             done = stop
-        if end > block.end and batch.entries and batch.entries[-1].end == end:
-            batch.entries[-1] = batch.entries[-1]._replace(end=block.end)  # the last line has no newline
+        if end > block.end:  # the last line has no newline
+            batch.entries = [entry._replace(end=min(entry.end, block.end)) for entry in batch.entries]
         return batch
 
     def _translate_records(self, block: Block) -> Batch:
@@ -181,7 +191,9 @@ class Translator:
             begin = max(block.offset, end - len(text))
             fate = self._go(parse, batch, text, number, begin)
             if isinstance(fate, tuple):
-                batch.entries.append(Entry(*fate, self._plan.source, number, end, begin, text))
+                fate = [fate]
+            if isinstance(fate, list):
+                self._add(batch, fate, number, end, begin, text)
             elif fate is not None:
                 batch.filtered[fate] += 1
         return batch
@@ -193,7 +205,7 @@ class Translator:
         first: int,
         end: int,
         express: Express,
-        go: Callable[[str, int, int], Fate | None],
+        go: Callable[[str, int, int], Fate | list[Encoded] | None],
     ) -> int:
         """Translate the lines of one header; the first has that number and begins at `end`. Return where they end."""
         source, add, filtered, new = self._plan.source, batch.entries.append, batch.filtered, tuple.__new__
@@ -202,20 +214,30 @@ class Translator:
             fate = express(line) or go(line, number, begin)
             if isinstance(fate, tuple):
                 query, slot = fate
-                add(new(Entry, (query, slot, source, number, end, begin, line)))
+                add(new(Entry, (query, slot, source, number, end, begin, line, False)))
+            elif isinstance(fate, list):
+                self._add(batch, fate, number, end, begin, line)
             elif fate is not None:
                 filtered[fate] += 1
         return end
 
-    def _go(self, parse: Parser, batch: Batch, line: str, number: int, begin: int) -> Fate | None:
+    def _add(self, batch: Batch, hits: Sequence[Encoded], number: int, end: int, begin: int, line: str) -> None:
+        """Add the hits of one line."""
+        for at, (query, slot) in enumerate(hits):
+            batch.entries.append(Entry(query, slot, self._plan.source, number, end, begin, line, at > 0))
+        batch.further += len(hits) - 1
+
+    def _go(self, parse: Parser, batch: Batch, line: str, number: int, begin: int) -> Fate | list[Encoded] | None:
         """Take one line the long way, in the order of the modules; None if it is a bad one."""
         try:
             record = parse(line.lstrip("\0"))  # NULs: a log truncated while its writer kept its place
             reason = self._left_out(record)
             if reason is not None:
                 return reason
-            hit = self._make_hit(record)
-            fate = self._encoded(hit, number, line, batch), self._slots[visitor_key(hit)]
+            made = self._make_hit(record)
+            hits = made if isinstance(made, list) else [made]
+            first = self._encoded(hits[0], number, line, batch), self._slots[visitor_key(hits[0])]
+            rest = [(self._encoded(hit, number, line, batch), first[1]) for hit in hits[1:]]
         except (BadLine, InvalidHit) as error:
             if not line.strip("\0\r\n \t"):
                 return "blank"
@@ -224,8 +246,8 @@ class Translator:
             batch.bad.append(BadEntry(number, begin, line, str(error)))
             return None
         if self._plan.keep_hits:
-            batch.hits.append(hit)
-        return fate
+            batch.hits += hits
+        return [first, *rest] if rest else first
 
     def _encoded(self, hit: Hit, number: int, line: str, batch: Batch) -> str:
         """Encode a hit, without what breaks a rule if it is a hit without that. Raises InvalidHit."""

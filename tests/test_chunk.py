@@ -95,3 +95,20 @@ def test_a_part_that_was_cut_because_of_its_size_is_not_known_to_fail():
     chunk = Chunk(0, entries(4))
     chunk.halve(is_cut=False)
     assert not any(part.is_cut for part in chunk.parts)
+
+
+@given(st.integers(1, 20), st.integers(1, 20))
+def test_a_line_with_more_hits_than_a_request_may_hold_is_sent_in_several(count, most):
+    chunk = Chunk(0, entries(count), most)
+    assert pending(chunk) == entries(count)
+    assert all(len(part) <= most for part in chunk.parts)
+
+
+def test_of_a_line_with_a_hit_that_is_not_settled_none_counts_as_done():
+    first, second, third = entries(3)
+    further = first._replace(is_further=True)
+    chunk = Chunk(0, [first, further, second, third], 1)
+    chunk.settled(1)
+    assert chunk.head() == []
+    chunk.settled(1)
+    assert chunk.head() == [first, further]

@@ -31,9 +31,8 @@ def firsts(moments, zone=UTC, cut=1000):
     for begin in range(0, len(hits), cut):
         for before, first in days.parts(hits[begin : begin + cut]):
             rest += before
-            if first is not None:
-                alone.append(first.line)
-                rest.append(first)
+            alone += [entry.line for entry in first]
+            rest += first
     assert rest == hits
     return alone
 
@@ -55,12 +54,12 @@ def test_days_are_those_of_the_site():
 def test_a_log_of_a_quarter_of_an_hour_asks_for_no_zone():
     days = Days(lambda: pytest.fail("asked"))
     hits = entries("2026-03-05 23:45", "2026-03-05 23:59")
-    assert list(days.parts(hits)) == [(hits, None)]
+    assert list(days.parts(hits)) == [(hits, ())]
 
 
 def test_a_hit_without_a_time_is_of_no_day():
     hits = [Entry("idsite=1&rec=1&url=http://example.org/", 0, 0, 1, 1)]
-    assert list(Days(lambda: UTC).parts(hits)) == [(hits, None)]
+    assert list(Days(lambda: UTC).parts(hits)) == [(hits, ())]
 
 
 @given(st.lists(st.integers(0, 5000), max_size=50), st.integers(1, 7), st.sampled_from([-8.0, 0.0, 5.75, 13.0]))
@@ -87,3 +86,10 @@ def test_every_hit_stays_in_its_place_and_each_day_begins_once(minutes, cut, hou
 )
 def test_zones_are_read_as_piwik_names_them(name, hours):
     assert datetime(2026, 3, 5, tzinfo=UTC).astimezone(zone_of(name)).utcoffset() == timedelta(hours=hours)
+
+
+def test_the_hits_of_a_line_go_alone_together():
+    one, two, three = entries("2026-03-05 10:00", "2026-03-06 00:00", "2026-03-06 00:00")
+    further = two._replace(is_further=True)
+    parts = [(list(before), list(first)) for before, first in Days(lambda: UTC).parts([one, two, further, three])]
+    assert parts == [([one], []), ([], [two, further]), ([three], [])]

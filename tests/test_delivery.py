@@ -73,7 +73,7 @@ class Sending:
         """Hand over hits, or one that goes alone; the lanes are still open if there were none to begin with."""
         self.report.add_batch(0, Batch(hits[-1].end, len(hits), hits))
         if alone:
-            self.lanes.put_alone(*hits)
+            self.lanes.put_alone(hits)
         else:
             self.lanes.put(hits)
 

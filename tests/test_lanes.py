@@ -49,6 +49,30 @@ def test_a_lane_gives_out_its_hits_in_the_order_they_came():
     assert [lines(chunk) for chunk in taken(waiting, 0)] == [[1, 2, 3], [4, 5]]
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 30)), max_size=40),
+    st.integers(1, 3),
+    st.integers(1, 7),
+    st.integers(10, 100),
+)
+def test_the_hits_of_a_line_stay_in_one_chunk(made, count, size, most):
+    waiting = Lanes(count, size, most)
+    hits = [
+        Entry("x" * length, slot, 0, line, line * 100, is_further=number > 0)
+        for line, (slot, each, length) in enumerate(made, 1)
+        for number in range(each)
+    ]
+    waiting.put(hits)
+    waiting.close()
+    for lane in range(count):
+        chunks = taken(waiting, lane)
+        assert [hit for chunk in chunks for hit in chunk] == [hit for hit in hits if hit.slot % count == lane]
+        for chunk in chunks:
+            assert not chunk[0].is_further
+            assert len(chunk) <= size or len({*lines(chunk)}) == 1
+    assert waiting.wait_for_room(0)
+
+
 @pytest.mark.parametrize("count", [1, 3, 4, 16])
 def test_all_hits_of_one_slot_share_a_lane(count):
     waiting = Lanes(count, 7)
@@ -199,7 +223,7 @@ def test_a_hit_that_goes_alone_keeps_all_that_came_later_waiting_and_nobody_for_
         for place, hit in enumerate(hits):
             if place == stop:
                 waiting.abandon()
-            waiting.put_alone(hit) if hit.line in alone else waiting.put([hit])
+            waiting.put_alone([hit]) if hit.line in alone else waiting.put([hit])
             assert waiting.wait_for_room(10)
         waiting.close()
         assert [end.result(20) for end in ends] == [None] * count

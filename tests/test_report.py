@@ -24,21 +24,27 @@ blocks = st.tuples(
     counts,
     st.dictionaries(st.sampled_from([*REASONS]), counts),
     counts,
+    st.integers(1, 3),
 )
 answers = st.tuples(st.just("answer"), st.integers(1, 30), st.integers(0, 30), st.booleans())
 losses = st.tuples(st.just("loss"), st.integers(1, 30))
 
 
-def batch(source, entries, bad, filtered, already=0, line=1):
-    """Return a block of so many lines that became hits, are broken, were left out, and were imported before."""
+def batch(source, entries, bad, filtered, already=0, each=1, line=1):
+    """Return a block of so many lines that became `each` hits, are broken, were left out, and were imported before."""
     lines = entries + bad + sum(filtered.values()) + already
     return Batch(
         end=100 * (line + lines - 1),
         lines=lines,
-        entries=[Entry("url=/", 0, source, line + at, 100 * (line + at)) for at in range(entries)],
+        entries=[
+            Entry("url=/", 0, source, line + at, 100 * (line + at), is_further=number > 0)
+            for at in range(entries)
+            for number in range(each)
+        ],
         bad=[BadEntry(line + entries + at, 0, "what?", "no request") for at in range(bad)],
         filtered=Counter(filtered),
         already=already,
+        further=entries * (each - 1),
     )
 
 
@@ -51,7 +57,7 @@ def assert_adds_up(report):
     assert sum(source["lines"] for source in summary["sources"]) == lines["read"]
     assert lines["read"] + lines["left"] == report.lines
     assert min(lines["left"], report.in_flight, *hits.values()) >= 0
-    assert report.exit_code == (3 if lines["invalid"] else 0)
+    assert report.exit_code == (3 if lines["invalid"] or hits["rejected"] else 0)
     json.dumps(summary)
 
 
@@ -60,7 +66,7 @@ def assert_adds_up(report):
 def test_the_sums_add_up_after_whatever_has_happened(events):
     report = Report(sources=[SourceReport(name) for name in "abc"])
     waiting: list[Entry] = []
-    lost = read = 0
+    lost, read = [], 0
     for kind, *event in events:
         if kind == "block":
             new = batch(*event, line=read + 1)
@@ -77,11 +83,11 @@ def test_the_sums_add_up_after_whatever_has_happened(events):
                 report.settle(chunk, rejected, "it is invalid", range(rejected) if event[2] else ())
             else:
                 report.doubt(chunk)
-                lost += len(chunk)
+                lost += chunk
         assert_adds_up(report)
     assert report.lines == read
-    assert report.left == len(waiting) + lost
-    assert report.in_doubt == lost
+    assert report.left == sum(not hit.is_further for hit in waiting + lost)
+    assert report.in_doubt == len(lost)
     assert len(report.examples) <= EXAMPLES
     as_text(report)
 

@@ -225,7 +225,7 @@ class _Run:
                 rejects.add_bad(self._report.sources[number].name, batch.bad)
                 for entries, first_of_day in days.parts(batch.entries):
                     lanes.put(entries)
-                    if first_of_day is not None:
+                    if first_of_day:
                         lanes.put_alone(first_of_day)
                 acknowledged.read(number, block.end, block.line + block.lines - 1, self._jobs[number].mark_after(block))
                 while not lanes.wait_for_room(0.1) and not self._asked.asked:
