@@ -2,7 +2,7 @@
 
 A lane sends in order, so what it has done is one place: the end of its last acknowledged hit. A lane that has
 nothing to send has done all that was read. From the lanes' places follow those of the slots, and from these the
-place from which another run goes on.
+place from which another run goes on. What was learnt of the lines up to there (`Identities`) is written with it.
 
 `begin` returns when the chunk is on disk as in doubt, and only then may it be sent. What was settled since the last
 transaction goes along with it, and so does what other lanes have brought meanwhile: one write for all of them. That
@@ -16,11 +16,13 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 
 from piwik_import.identity import Mark
-from piwik_import.journal import Doubt, Journal, Lane, Stored
+from piwik_import.journal import Doubt, Journal, Lane, Stored, learn
 from piwik_import.lanes import Lanes
+from piwik_import.segment import Identities
 from piwik_import.translate import Entry
 
 Place = tuple[int, int, int]
@@ -36,8 +38,15 @@ that have nothing to send, are that much behind at most when a run is killed."""
 class Acknowledged:
     """The places of the lanes of one run. Safe to use from the threads of all lanes."""
 
-    def __init__(self, journal: Journal | None, sources: Sequence[Stored | None], lanes: Lanes) -> None:
+    def __init__(
+        self,
+        journal: Journal | None,
+        sources: Sequence[Stored | None],
+        lanes: Lanes,
+        identities: Identities | None = None,
+    ) -> None:
         self._journal = journal
+        self._identities = identities or Identities()
         self._sources = sources
         self._lanes = lanes
         self._run = time.time_ns()
@@ -147,13 +156,17 @@ class Acknowledged:
             sources = [stored for number in self._due if (stored := self._folded(number)) is not None]
             touched = range(len(self._lanes)) if sources else self._touched  # their rows go with the sources'
             lanes = [row for lane in touched for row in self._rows(lane)]
+            facts = self._identities.passed(self._floor)
             turn = self._asked
             self._moved -= self._due
             self._due, self._touched = set(), set()
         if self._broken is not None:
             raise self._broken
         try:
-            if sources:
+            if facts:
+                self._journal.save(sources, lanes, partial(learn, self._journal, self._identities.destination, facts))
+                self._identities.written(facts)
+            elif sources:
                 self._journal.save(sources, lanes)
             elif lanes:
                 self._journal.note(lanes)
@@ -199,6 +212,14 @@ class Acknowledged:
         while marks and marks[0].end <= end:
             stored.mark = marks.popleft()
         return stored
+
+    def _floor(self, number: int) -> int:
+        """Return the place in a source that all its slots have passed, once what is written next is on disk."""
+        stored, count = self._sources[number], len(self._lanes)
+        places = [0 if at < number else end if at == number else self._final(number)[0] for at, end, _ in self._places]
+        if stored is None:
+            return min(places)
+        return min(max(min(stored.ends[lane::count]), place) for lane, place in enumerate(places))
 
     def _final(self, number: int) -> tuple[int, int]:
         """Return where a source ended of which all hits have been put into the lanes.

@@ -19,6 +19,9 @@ REASONS = {
     "asterisk": "requests for no page (OPTIONS *)",
     "proxy": "requests for other hosts, as to a proxy",
     "other": "lines that tell of no request, as of another program in the same log",
+    "identify": "calls of identify and alias: they name the user of later hits",
+    "group": "calls of group: they tell of no action",
+    "integrations": "calls that are not meant for Piwik (integrations)",
     "blank": "empty lines",
     "header": "lines that begin with # and say what the columns are",
 }

@@ -85,6 +85,15 @@ class Job:
         return self.definition is None or self.lacks_host
 
     @property
+    def must_be_finished(self) -> bool:
+        """Whether its import was interrupted, and has to be ended before others are begun.
+
+        What its calls say of users is known in the lines that come after, in whatever log. Were a log put before it, a
+        place in this one would not tell any more what was known there.
+        """
+        return self.done is not None and self.definition is not None and self.definition.calls != ""
+
+    @property
     def is_large_and_new(self) -> bool:
         """Whether there is much to import of it, and nothing was imported yet."""
         return not self.nothing_new and self.offset == 0 and (self.source.size or 0) >= LARGE
@@ -217,7 +226,7 @@ def prepare(
             _recognise(job)
         job.lacks_host = job.lacks_host and not certain
     if order == "time":
-        todo.sort(key=lambda job: job.first)
+        todo.sort(key=lambda job: (not job.must_be_finished, job.first))
     return todo
 
 
@@ -250,7 +259,7 @@ def _recognise(job: Job) -> None:
         raise WrongFormat(job.source.name, known.name, lines[0], len(results), str(results[0]))
     job.definition = replace(known, spread=True) if spread else known
     job.first = records[0].time
-    job.lacks_host = any(record.host is None for record in records)
+    job.lacks_host = known.calls != "" or any(record.host is None for record in records)
     job.go_back()
 
 

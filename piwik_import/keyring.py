@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from piwik_import.errors import UsageError, printable
 from piwik_import.jobs import Job
-from piwik_import.mapping import HitTable
 from piwik_import.report import Report
 from piwik_import.shaping import Shaping, notes
 
@@ -41,7 +40,7 @@ def fitted(shaping: Shaping, jobs: Sequence[Job], journal: Journal | None, repor
         for job in jobs:
             if job.stored is None or job.nothing_new:
                 continue
-            now = shaping.decides_visitors(job.definition.hit if job.definition else HitTable())
+            now = shaping.decides_visitors(job.definition)
             before = visitors_decided_by(journal, job.stored)
             if now == before:
                 continue

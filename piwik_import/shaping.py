@@ -11,13 +11,14 @@ from operator import attrgetter
 from typing import Any
 
 from piwik_import.errors import FormatError
-from piwik_import.filters import is_bot
+from piwik_import.filters import Filters, is_bot
 from piwik_import.hits import HitMaker, HitSettings
 from piwik_import.mapping import HitTable, Mapper, Read
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.searches import Searches, SearchSettings
+from piwik_import.segment import Identities, Segment, SegmentSettings, besides
 from piwik_import.tracking import SUBJECTS, Hit
 from piwik_import.variables import Variables, VariableSettings
 from piwik_import.visitors import Visitors, VisitorSettings, hasher
@@ -52,10 +53,12 @@ class Shaping:
     variables: VariableSettings = field(default_factory=VariableSettings)
     searches: SearchSettings = field(default_factory=SearchSettings)
     visitors: VisitorSettings = field(default_factory=VisitorSettings)
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
 
     def applies(self, definition: Definition) -> bool:
         """Tell whether the lines of a format need any of it."""
-        return self != Shaping(visitors=VisitorSettings(key=self.visitors.key)) or definition.hit != HitTable()
+        nothing = Shaping(visitors=VisitorSettings(key=self.visitors.key), segment=self.segment)
+        return self != nothing or definition.hit != HitTable() or definition.calls != ""
 
     def wanted(self, definition: Definition) -> list[str]:
         """Name the further fields that the parser of a format must take out of a line.
@@ -77,17 +80,15 @@ class Shaping:
 
     def needs_key(self, definition: Definition) -> bool:
         """Tell whether an ID is to be made of anything."""
-        return self.visitors.choice != "none" or definition.hit.hashes or self.table.hashes
+        return self.visitors.choice != "none" or definition.hit.hashes or self.table.hashes or definition.calls != ""
 
-    def decides_visitors(self, hit: HitTable) -> str:
-        """Describe all that the visitors of a log depend on besides its lines; empty if nothing.
-
-        `hit` is the table of its format.
-        """
+    def decides_visitors(self, definition: Definition | None) -> str:
+        """Describe all that the visitors of a log depend on besides its lines; empty if nothing."""
+        hit, calls = (HitTable(), "") if definition is None else (definition.hit, definition.calls)
         tables = [table for table in (hit, self.table) if table.parameters & {"cid", "_id", "cip"}]
-        if not tables and self.visitors.choice == "none":
+        if not tables and self.visitors.choice == "none" and not calls:
             return ""
-        return hasher(self.visitors.key)(repr((self.visitors.choice, tables)))
+        return hasher(self.visitors.key)(repr((self.visitors.choice, tables, *filter(None, [calls]))))
 
 
 def _given(definition: Definition) -> set[str]:
@@ -99,7 +100,9 @@ def _given(definition: Definition) -> set[str]:
 class Shaper:
     """As a `HitMaker`, for lines of one format, with what the user wants."""
 
-    def __init__(self, hits: HitSettings, shaping: Shaping, definition: Definition) -> None:
+    def __init__(
+        self, hits: HitSettings, shaping: Shaping, definition: Definition, identities: Identities | None = None
+    ) -> None:
         self.wanted = shaping.wanted(definition)
         hashed = hasher(shaping.visitors.key)
         self._make = HitMaker(hits)
@@ -109,6 +112,10 @@ class Shaper:
         bots: Memo[str, bool] = Memo(is_bot)
         self._variables = Variables(shaping.variables, bots.__getitem__ if hits.bots else lambda _: False)
         self._has_variables = shaping.variables.wanted or any(table.parameters & {"_cvar", "cvar"} for table in tables)
+        self._segment: Segment | None = None
+        if definition.calls:
+            self._segment = Segment(shaping.segment, hits.base_url, hashed, identities or Identities())
+            self._has_variables = True
         self._searches = Searches(shaping.searches) if shaping.searches.keywords else None
         self._visitors = Visitors(shaping.visitors, hashed) if shaping.visitors.choice != "none" else None
 
@@ -116,10 +123,15 @@ class Shaper:
         """Return the hit of `record`, or several. Raises BadLine."""
         hit = self._make(record)
         try:
+            conversions = self._segment(record, hit) if self._segment is not None else None
             self._shape(hit, record)
         except ValueError as error:  # what no text can be made of
             raise BadLine(str(error)) from None
-        return hit
+        return [hit, *besides(hit, conversions)] if conversions else hit
+
+    def left_out(self, filters: Filters) -> Callable[[Record], str | None]:
+        """Return what tells for which reason a record becomes no hit."""
+        return filters if self._segment is None else self._segment.left_out(filters)
 
     @property
     def nameless(self) -> int:
@@ -154,6 +166,10 @@ class Shaper:
         for (parameter, number), count in self._variables.over.items():
             yield parameter, f"variable {number} is over the limit (--custom-variable-limit)", count
         self._variables.over.clear()
+        if self._segment is not None:
+            for (parameter, reason), count in self._segment.over.items():
+                yield parameter, reason, count
+            self._segment.over.clear()
 
 
 def notes(shaping: Shaping) -> Iterable[str]:

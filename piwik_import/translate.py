@@ -1,7 +1,8 @@
 """A block of lines → a batch of encoded hits, with the reason of every line that became none.
 
 Pure: what comes out depends on the block and the plan alone, and all of it can be pickled, so the same
-translator runs in this process or in another.
+translator runs in this process or in another. But for calls (`segment`), which also depend on who was named before:
+of these the blocks of all sources must be translated here, and in their order.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from piwik_import.parsers import headers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import BadLine, OtherLine, Parser
+from piwik_import.segment import Identities
 from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
 from piwik_import.tracking import Hit, InvalidHit, encode, encode_rest
@@ -136,19 +138,21 @@ def without_format(block: Block) -> Batch:
 class Translator:
     """Translates the blocks of one source."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, identities: Identities | None = None) -> None:
         self._plan = plan
-        self._shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition)
+        self._identities = identities if plan.definition.calls else None
+        self._shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition, identities)
         wanted = self._shaper.wanted if self._shaper else ()
         self._parsers: Memo[Header, Parser] = Memo(
             lambda header: plan.definition.under(header).compile(wanted), limit=HEADERS, longest=1 << 16
         )
         self._parsers[Header()]  # a format that makes no sense is refused here, before any line
         self._spread, self._records = framing.of(plan.definition)
-        self._left_out = Filters(plan.filters)
+        filters = Filters(plan.filters)
+        self._left_out = filters if self._shaper is None else self._shaper.left_out(filters)
         self._make_hit: Shaper | HitMaker = self._shaper or HitMaker(plan.hits)
         self._slots: Memo[str, int] = Memo(slot_of)
-        self._express = self._short_way()
+        self._express = self._short_way(filters)
 
     def __call__(self, block: Block) -> Batch:
         """Translate one block: each line by the short way if it has one, else the long way."""
@@ -230,6 +234,8 @@ class Translator:
     def _go(self, parse: Parser, batch: Batch, line: str, number: int, begin: int) -> Fate | list[Encoded] | None:
         """Take one line the long way, in the order of the modules; None if it is a bad one."""
         try:
+            if self._identities is not None:
+                self._identities.line = (self._plan.source, begin)
             record = parse(line.lstrip("\0"))  # NULs: a log truncated while its writer kept its place
             reason = self._left_out(record)
             if reason is not None:
@@ -259,12 +265,12 @@ class Translator:
                 batch.warn(one, number, line)
             return query
 
-    def _short_way(self) -> Express:
+    def _short_way(self, filters: Filters) -> Express:
         plan = self._plan
         if plan.keep_hits or plan.shaping is not None or not applies(plan.definition, plan.filters, plan.hits):
             return no_short_way
         try:
-            return Pieces(plan.definition.texts(), self._left_out, HitMaker(plan.hits), slot_of).compile()
+            return Pieces(plan.definition.texts(), filters, HitMaker(plan.hits), slot_of).compile()
         except InvalidHit:  # no hit can be right, and the long way says of each why
             return no_short_way
 

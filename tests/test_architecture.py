@@ -35,12 +35,13 @@ MAY_IMPORT = {
     "variables": "memo kinds mapping tracking",
     "searches": "memo tracking",
     "visitors": "memo mapping tracking",
-    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors",
+    "segment": "memo kinds parameters mapping tracking clock parsers filters hits",
+    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors segment",
     "proof": "errors parsers shaping",
     "overview": "parsers",
     "express": "memo tracking parsers filters hits",
     "framing": "source parsers",
-    "translate": "memo tracking source parsers filters hits shaping express framing",
+    "translate": "memo tracking source parsers filters hits segment shaping express framing",
     "lanes": "translate",
     "connection": "",
     "address": "errors connection",
@@ -55,9 +56,9 @@ MAY_IMPORT = {
     "report": "errors filters translate",
     "summary": "errors filters report",
     "identity": "source",
-    "journal": "errors translate identity",
+    "journal": "errors segment translate identity",
     "ledger": "errors journal",
-    "acknowledged": "translate lanes identity journal",
+    "acknowledged": "segment translate lanes identity journal",
     "rotation": "errors source",
     "resume": "errors source report identity journal rotation",
     "jobs": "errors source hints parsers framing identity journal resume",
@@ -65,15 +66,16 @@ MAY_IMPORT = {
     "check": "errors connection address client",
     "credentials": "errors",
     "interrupt": "errors",
-    "keyring": "errors mapping shaping report journal jobs",
-    "importer": "errors address connection policy source hints parsers filters hits shaping translate lanes client"
-    " report identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt keyring",
+    "keyring": "errors shaping report journal jobs",
+    "importer": "errors address connection policy source hints parsers filters hits segment shaping translate lanes"
+    " client report identity journal acknowledged resume jobs pace days rejects replay delivery check interrupt"
+    " keyring",
     "progress": "errors report",
     "explain": "errors tracking source hints parsers filters hits shaping framing translate jobs",
     "sandbox": "errors memo parameters tracking",
     "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
-    " visitors shaping proof overview report summary journal rotation ledger check credentials rejects jobs importer"
-    " progress explain sandbox",
+    " visitors segment shaping proof overview report summary journal rotation ledger check credentials rejects jobs"
+    " importer progress explain sandbox",
     "__main__": "cli",
 }
 

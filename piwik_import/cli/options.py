@@ -26,6 +26,16 @@ SECRETS = frozenset({"token", "auth_password", "proxy", "headers"})
 
 PREFIX = "PIWIK_IMPORT_"
 
+SECTIONS = {
+    "segment": {
+        "server_url": "url",
+        "site_id": "idsite",
+        "goals": "goal",
+        "custom_variable_limit": "custom_variable_limit",
+    }
+}
+"""Tables of a configuration file that hold options by other names: Segment's settings."""
+
 
 class Topic(click.Option):
     """An option that stands under a topic in the help, and that the environment may set."""
@@ -125,11 +135,14 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"--config {printable(str(path))}: {error}") from None
+    table |= _sections(path, table)
     names = _names(ctx.command)
     above = ctx.parent.command if ctx.parent else None
     others = _names(*above.commands.values()) if isinstance(above, click.Group) else {}
     defaults: dict[str, Any] = {}
     for key, value in table.items():
+        if key in SECTIONS:
+            continue
         known = names.get(key.replace("-", "_"))
         if known is None and key.replace("-", "_") in others:
             continue  # one file serves all commands
@@ -147,6 +160,18 @@ def read_config(ctx: click.Context, _parameter: click.Parameter, path: Path | No
         warn_if_public(path)
     ctx.default_map = defaults
     return path
+
+
+def _sections(path: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that stand in tables of their own. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for section, options in SECTIONS.items():
+        inner = table.get(section, {})
+        values = {key.replace("-", "_"): value for key, value in inner.items()} if isinstance(inner, dict) else None
+        if values is None or values.keys() - options.keys():
+            raise UsageError(f"{printable(str(path))}: [{section}] is a table of {', '.join(options)}")
+        found |= {options[key]: value for key, value in values.items()}
+    return found
 
 
 def warn_if_public(path: Path) -> None:
@@ -171,5 +196,5 @@ def _names(*commands: click.Command) -> dict[str, click.Option]:
 def _several(value: object) -> list[str]:
     """Return the values of an option that may be repeated: a table stands for NAME=VALUE, again and again."""
     if isinstance(value, dict):
-        return [f"{name}={one}" for name, one in value.items()]
+        return [f"{name}={one}" for name, of in value.items() for one in (of if isinstance(of, list) else [of])]
     return [str(one) for one in value] if isinstance(value, list) else [str(value)]

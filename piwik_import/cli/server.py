@@ -58,6 +58,7 @@ def secret(ctx: click.Context, parameter: click.Parameter, value: Any) -> Any:
 site = option(
     "--idsite",
     "--site",
+    "--site-id",
     "site",
     env="PIWIK_SITE",
     type=click.IntRange(1),

@@ -80,6 +80,13 @@ mapping = group(
         metavar="NAME",
         help="Parameter of the site's URLs that holds the category of a search.",
     ),
+    option(
+        "--goal",
+        "goals",
+        multiple=True,
+        metavar="EVENT=ID",
+        help="A goal that an event of Segment's reaches; in the file also a table [segment.goals].",
+    ),
 )
 
 
@@ -87,6 +94,7 @@ def taken_shaping(options: dict[str, Any]) -> Shaping:
     """Take the options of this group out of `options`. Raises UsageError."""
     from piwik_import.mapping import HitTable, Rules, checked
     from piwik_import.searches import SearchSettings
+    from piwik_import.segment import SegmentSettings
     from piwik_import.shaping import Shaping
     from piwik_import.variables import VariableSettings
     from piwik_import.visitors import VisitorSettings
@@ -110,7 +118,16 @@ def taken_shaping(options: dict[str, Any]) -> Shaping:
         ),
         SearchSettings(options.pop("keywords"), options.pop("categories")),
         VisitorSettings(options.pop("visitor_id"), (key or "").encode("utf-8", "surrogateescape")),
+        SegmentSettings(tuple(map(_goal, options.pop("goals")))),
     )
+
+
+def _goal(text: str) -> tuple[str, int]:
+    """Split ``EVENT=ID``, where the event may hold an equals sign itself. Raises UsageError."""
+    event, _, number = text.rpartition("=")
+    if not event.strip() or not number.strip().isdecimal() or not 0 < int(number) < 2**32:
+        raise UsageError(f"--goal {printable(text)}: an event, = and the number of a goal were expected.")
+    return event.strip(), int(number)
 
 
 def _pairs(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:

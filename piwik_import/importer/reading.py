@@ -13,6 +13,7 @@ from piwik_import.parsers import registry
 from piwik_import.parsers.definition import Definition
 from piwik_import.replay import REJECTS, Replayer
 from piwik_import.report import Report
+from piwik_import.segment import Identities
 from piwik_import.source import Block
 from piwik_import.translate import Batch, Translator, without_format
 
@@ -23,6 +24,8 @@ class Reading:
     def __init__(self, settings: Settings, todo: Sequence[Job], report: Report, asked: Interrupt) -> None:
         self.base_url = None if settings.base_url is None else base_url(settings.base_url)
         """Where the pages are of a log that names no host; must be known when the first block is translated."""
+        self.identities = Identities()
+        """What calls say of users; must be known then, too."""
         self.keep_hits = False
         """Whether batches are to hold the hits as dicts, besides their entries."""
         self.error: UsageError | None = None
@@ -111,4 +114,7 @@ class Reading:
             self._report.note(remark)
         if known is REJECTS:
             return Replayer(number, settings.uncertain)
-        return Translator(settings.plan(number, known, self.base_url, keep_hits=self.keep_hits))
+        if job.stored is not None:
+            self.identities.begin(number, job.stored.place[0])
+        plan = settings.plan(number, known, self.base_url, keep_hits=self.keep_hits)
+        return Translator(plan, self.identities)

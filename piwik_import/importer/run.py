@@ -28,6 +28,7 @@ from piwik_import.interrupt import Interrupt
 from piwik_import.jobs import Job
 from piwik_import.replay import REJECTS
 from piwik_import.report import Report, SourceReport
+from piwik_import.segment import Identities
 from piwik_import.source import Block
 
 if TYPE_CHECKING:
@@ -121,14 +122,19 @@ def _short_turns() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
+def _destination(settings: Settings) -> str:
+    """Return what progress is kept for."""
+    assert settings.connection is not None
+    return f"{settings.destination or tracker_url(settings.connection.url)} site {settings.site}"
+
+
 def _resumer(settings: Settings, path: Path, report: Report) -> Resumer:
     from piwik_import.journal import Journal  # sqlite3: not for a dry run
     from piwik_import.resume import Resumer
 
-    assert settings.connection is not None
     return Resumer(
         Journal(path),
-        f"{settings.destination or tracker_url(settings.connection.url)} site {settings.site}",
+        _destination(settings),
         report,
         pipe=settings.journal_name,
         from_start=settings.from_start,
@@ -164,11 +170,17 @@ class _Run:
         """Read the sources and send what they hold, if they hold anything."""
         from piwik_import.acknowledged import Acknowledged
         from piwik_import.check import trial
+        from piwik_import.journal import known_at
         from piwik_import.lanes import Lanes
 
         policy = self._settings.policy
         lanes = Lanes(policy.recorders, policy.chunk_size, policy.max_request_bytes)
-        acknowledged = Acknowledged(journal, [job.stored for job in self._jobs], lanes)
+        identities = self._reading.identities
+        if journal is not None:
+            destination = _destination(self._settings)
+            identities = Identities(partial(known_at, journal, destination), destination)
+            self._reading.identities = identities
+        acknowledged = Acknowledged(journal, [job.stored for job in self._jobs], lanes, identities)
         blocks = self._reading.blocks()
         first = next(blocks, None)
         error = None
@@ -230,6 +242,10 @@ class _Run:
                 acknowledged.read(number, block.end, block.line + block.lines - 1, self._jobs[number].mark_after(block))
                 while not lanes.wait_for_room(0.1) and not self._asked.asked:
                     pass
+                while self._reading.identities.is_full and not self._asked.asked and delivery.error is None:
+                    lanes.urge()
+                    acknowledged.flush()
+                    time.sleep(0.01)
                 if delivery.error is not None:
                     break
         except BaseException:

@@ -5,6 +5,7 @@
                 written down before a request goes out, settled by what comes after its answer
     secrets     the key of visitor ids
     visitors    what the visitors of a source depend on, besides its lines
+    identities  who is behind an anonymous id of Segment's, at the place that all slots have passed
 
 A hit belongs to the slot of its visitor and has been acknowledged if its line ends at or before the slot's place. A
 lane serves the slots that leave its number when divided by the number of lanes, so another number of lanes can go on.
@@ -15,6 +16,7 @@ Every transaction is on disk before the call returns (``synchronous=FULL``). Thi
 
 from piwik_import.journal.file import JournalError, default_path
 from piwik_import.journal.keys import remember_visitors, visitor_id_key, visitors_decided_by
+from piwik_import.journal.people import known_at, learn
 from piwik_import.journal.rows import Doubt, Lane, Stored
 from piwik_import.journal.store import Journal, JournalBroken, LockedError
 
@@ -27,6 +29,8 @@ __all__ = [
     "LockedError",
     "Stored",
     "default_path",
+    "known_at",
+    "learn",
     "remember_visitors",
     "visitor_id_key",
     "visitors_decided_by",

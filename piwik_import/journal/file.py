@@ -74,6 +74,15 @@ MIGRATIONS = (
         WHERE seal = seal(destination, name, path, format, length, digest, device, inode, size, mtime,
             ends, lines, mark, mark_length, mark_digest, hits, updated); -- what was damaged stays so
     """,
+    """
+    CREATE TABLE identities (
+        destination TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        held TEXT NOT NULL,                         -- what the module segment.identities keeps in it
+        seal BLOB NOT NULL,
+        PRIMARY KEY (destination, place)
+    ) WITHOUT ROWID;
+    """,
 )
 """What makes each version of the file out of the one before; the number of versions is its ``user_version``."""
 

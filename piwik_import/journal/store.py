@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -167,8 +167,10 @@ class Journal:
             (added,) = self._stored("id = ?", cursor.lastrowid)
         return added
 
-    def save(self, sources: Iterable[Stored], lanes: Iterable[Lane] = ()) -> None:
-        """Write down how far sources have come, and where lanes are.
+    def save(
+        self, sources: Iterable[Stored], lanes: Iterable[Lane] = (), besides: Callable[[], None] | None = None
+    ) -> None:
+        """Write down how far sources have come, and where lanes are; and `besides`, in the same transaction.
 
         Of the sources' own lanes nothing else is kept: what those have done is in the sources' rows by now. Chunks of
         earlier runs stay in doubt as long as `strike_out` is not called.
@@ -179,6 +181,8 @@ class Journal:
                 one.updated = now
                 self._write(one)
             self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
+            if besides is not None:
+                besides()
 
     def note(self, lanes: Sequence[Lane]) -> None:
         """Write down where lanes are, and nothing else.

@@ -13,7 +13,7 @@ from typing import Any
 
 from piwik_import.errors import FormatError
 from piwik_import.mapping import read_table
-from piwik_import.parsers import formatfile, tables
+from piwik_import.parsers import calls, formatfile, tables
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.pattern import ESCAPES
@@ -28,7 +28,7 @@ KEYS: dict[str, type] = {
     "sample": list,
 }
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
-KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict}
+KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict, "calls": str}
 KINDS = ("pattern", "json", "columns", "regex")
 
 
@@ -68,6 +68,8 @@ def read(path: Path) -> Definition:
         raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
     if table.get("escapes", "") not in ESCAPES:
         raise FormatError(path.name, f"unknown `escapes`; known are {', '.join(filter(None, ESCAPES))}")
+    if "calls" in table and (table["calls"] not in calls.WORDS or "json" not in table):
+        raise FormatError(path.name, f"unknown `calls`; known are, of a format with `json`: {', '.join(calls.WORDS)}")
     try:
         hit = read_table(table.get("hit", {}))
     except ValueError as error:
@@ -81,6 +83,7 @@ def read(path: Path) -> Definition:
         escapes=table.get("escapes", ""),
         json=table.get("json", {}),
         only=table.get("only", {}),
+        calls=table.get("calls", ""),
         hit=hit,
         columns=columns,
         regex=table.get("regex"),

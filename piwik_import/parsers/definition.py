@@ -12,7 +12,7 @@ from typing import Any
 from piwik_import.errors import FormatError
 from piwik_import.hints import Hints
 from piwik_import.mapping import HitTable
-from piwik_import.parsers import forms, headers, json_lines, only, urls, wrappers
+from piwik_import.parsers import calls, forms, headers, json_lines, only, urls, wrappers
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
@@ -40,6 +40,8 @@ class Definition:
     """Field → path in an object, or several: see `json_lines`."""
     only: Mapping[str, only.Condition] = field(default_factory=dict)
     """Which lines tell of requests: see `only`. All do if it is empty."""
+    calls: str = ""
+    """Whose words its objects have for what people did, where they tell of no requests: a name of `calls.WORDS`."""
     hit: HitTable = field(default_factory=HitTable)
     """What its fields become besides what they always do: see `mapping`."""
     columns: Columns | None = None
@@ -125,7 +127,8 @@ class Definition:
         if self.plugin is not None:
             return compile_plugin(self.name, self.plugin)
         if self.pattern is None:
-            return json_lines.compile_json(self.json, wanted, self.only)
+            words = calls.WORDS[self.calls] if self.calls else ()
+            return json_lines.compile_json(self.json, [*dict.fromkeys([*wanted, *words])], self.only)
         parse = Pattern(self.pattern, wanted, self.escapes).parse
         if self.only:
             parse = only.parser(parse, self.pattern, self.only)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
+from piwik_import.parsers import calls
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
@@ -94,7 +95,8 @@ def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence
     fates = zip((line for line in lines if not is_header(line)), found.records(lines), strict=True)
     left = [line for line, fate in fates if isinstance(fate, BadLine)]
     within = left if found.wrapper is None else [*within_of(left, found.wrapper.compile())]
-    _, another = _best(definitions, left, within, found.wrapper) if within else (None, None)
+    others = [one for one in definitions if not one.calls]  # nothing but a format of calls knows what they mean
+    _, another = _best(others, left, within, found.wrapper) if within else (None, None)
     return found if another is None else replace(found, also=another.within(None))
 
 
@@ -175,7 +177,9 @@ def fit_of(definition: Definition, lines: Sequence[str]) -> Fit:
         if isinstance(record, BadLine):
             others += isinstance(record, OtherLine)
             continue
-        if definition.json and record.ip is None and record.status is None:
+        if calls.is_one(record) < bool(definition.calls):
+            continue
+        if definition.json and record.ip is None and record.status is None and not definition.calls:
             continue  # any program's log may have a path
         fit += 1
         points += 2 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 4
