@@ -241,9 +241,11 @@ class Translator:
             if reason is not None:
                 return reason
             made = self._make_hit(record)
-            hits = made if isinstance(made, list) else [made]
-            first = self._encoded(hits[0], number, line, batch), self._slots[visitor_key(hits[0])]
-            rest = [(self._encoded(hit, number, line, batch), first[1]) for hit in hits[1:]]
+            if isinstance(made, list):
+                fates = [(self._encoded(hit, number, line, batch), self._slots[visitor_key(hit)]) for hit in made]
+                batch.hits += made if self._plan.keep_hits else ()
+                return fates
+            fate = self._encoded(made, number, line, batch), self._slots[visitor_key(made)]
         except (BadLine, InvalidHit) as error:
             if not line.strip("\0\r\n \t"):
                 return "blank"
@@ -252,8 +254,8 @@ class Translator:
             batch.bad.append(BadEntry(number, begin, line, str(error)))
             return None
         if self._plan.keep_hits:
-            batch.hits += hits
-        return [first, *rest] if rest else first
+            batch.hits.append(made)
+        return fate
 
     def _encoded(self, hit: Hit, number: int, line: str, batch: Batch) -> str:
         """Encode a hit, without what breaks a rule if it is a hit without that. Raises InvalidHit."""

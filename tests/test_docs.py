@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from piwik_import.parameters import PARAMETERS
 from piwik_import.parsers.catalogue import KEYS, folder, read
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.plugin import PROBLEMS
+from piwik_import.segment.identities import PLACES, ROOM
 from piwik_import.shaping import STANDARD
 from piwik_import.visitors import CHOICES
 
@@ -28,6 +30,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 FORMATS = (ROOT / "docs" / "format-files.md").read_text("utf-8")
 HOW_TO = (folder() / "README.md").read_text("utf-8")
 MAPPING = (ROOT / "docs" / "mapping.md").read_text("utf-8")
+SEGMENT = (ROOT / "docs" / "segment.md").read_text("utf-8")
 PAGE = (ROOT / "docs" / "parameters.md").read_text("utf-8")
 TABLE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
@@ -73,7 +76,7 @@ def test_readme_shows_what_explain_prints_of_a_log_that_is_not_recognised():
 def test_every_option_that_readme_names_exists():
     commands = ("explain", "check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + PAGE + FORMATS + HOW_TO))
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + SEGMENT + PAGE + FORMATS + HOW_TO))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 
 
@@ -111,6 +114,27 @@ def test_the_other_examples_of_mapping_are_right_too(tmp_path):
     case = tmp_path / "app.toml"
     case.write_text(blocks(MAPPING, "toml")[-1] + blocks(MAPPING, "toml")[1])
     assert read(case).hit.cases[-1].set == {"e_v": 1}
+
+
+def test_the_example_of_the_page_on_segment_is_what_the_program_does():
+    assert {*blocks(SEGMENT, "json")[0].splitlines()} <= {*(ROOT / "docs" / "segment.ndjson").read_text().splitlines()}
+    command = shlex.split(blocks(SEGMENT, "sh")[1])
+    shown, printed = blocks(SEGMENT, "text")[0], output_of(*command[1:])
+    assert VARYING.sub("", printed.strip()) == VARYING.sub("", shown.strip())
+
+
+def test_the_other_commands_and_settings_of_the_page_on_segment_are_right_too(tmp_path):
+    config, log = tmp_path / "config.toml", str(ROOT / "docs" / "segment.ndjson")
+    config.write_text(blocks(SEGMENT, "toml")[0])
+    folder = tmp_path / "segment-logs" / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / "1.gz").write_bytes(gzip.compress((ROOT / "docs" / "segment.ndjson").read_bytes()))
+    first = shlex.split(blocks(SEGMENT, "sh")[0])
+    assert output_of(*first[1:-1], "--dry-run", "--output", "-", str(tmp_path / first[-1])).count('"e_a"') == 3
+    assert '"idgoal": 3' in output_of("--dry-run", "--output", "-", "--config", str(config), log)
+    for option in re.findall(r"`(--(?:map|dimension) \S+)`", SEGMENT):
+        output_of("--dry-run", *option.split(), log)
+    assert f"{PLACES * ROOM:,} anonymous ids, in {PLACES:,} places of {ROOM} each" in SEGMENT
 
 
 def test_the_page_on_mapping_lists_all_fields_conversions_and_choices():
