@@ -434,6 +434,13 @@ def test_the_hits_of_a_line_count_as_one_line_whatever_becomes_of_them(run_here,
     assert outcome.summary["rejects"]["lines"] == 2
 
 
+def test_lines_that_were_imported_before_count_once_each():
+    batch = translated(*[track("Goal")] * 3, track("Other"), goals=[("Goal", 3)])
+    slot, end = batch.entries[0].slot, batch.entries[2].end
+    batch.drop([end if number == slot else 0 for number in range(256)])
+    assert (batch.already, len(batch.entries), batch.further) == (2, 3, 1)
+
+
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_no_request_holds_more_hits_than_it_may_and_the_hits_of_a_line_come_in_order(
     run_here, server, tracker, tmp_path, size
