@@ -471,3 +471,17 @@ def test_a_mixed_log_takes_calls_for_calls_and_lines_for_lines(run_here, tmp_pat
     outcome = run_here("--dry-run", "--output", "-", log)
     hits = [json.loads(hit) for hit in outcome.stdout.splitlines()]
     assert ["e_a" in hit for hit in hits] == [True] * 6 + [False] * 3
+
+
+def test_a_line_of_several_hits_is_explained_with_all_of_them(run_here, tmp_path):
+    log = tmp_path / "a.ndjson"
+    order = {"order_id": "A1", "total": 5, "label": "x", "products": [{"sku": "L17", "price": 5}]}
+    log.write_text(line(0, event="Order Completed", properties=order))
+    found = json.loads(run_here("explain", "--json", log).stdout)["lines"][0]
+    assert (found["hit"]["e_n"], [hit["ec_id"] for hit in found["further"]]) == ("x", ["A1"])
+    gives = {piece["name"]: [*piece["parameters"]] for piece in found["pieces"]}
+    assert gives["properties.label"] == ["e_n"]
+    assert "ec_id" in gives["properties.order_id"]  # and all else of the order, which would be none
+    assert gives["properties.total"] == ["revenue"]
+    assert gives["properties.products[0].sku"] == ["ec_items"]
+    assert "and as" in run_here("explain", log).stdout

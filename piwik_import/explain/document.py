@@ -42,6 +42,7 @@ def _line(line: Line) -> dict[str, Any]:
         "column": line.column,
         "expected": plain(line.anatomy.expected) or None,
         "hit": {name: plain(value) for name, value in line.hit.items()} or None,
+        "further": [{name: plain(value) for name, value in hit.items()} for hit in line.further],
         "left_out": dict(line.left_out),
         "query": line.query or None,
     }

@@ -7,12 +7,14 @@ the hit would be without it, or with another in its place; so no rule of `hits` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any, TypeVar
 
 from piwik_import.filters import REASONS
 from piwik_import.hits import HitMaker
-from piwik_import.parsers import headers, keyed
+from piwik_import.parsers import headers, keyed, paths
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.parts import Anatomy, Part
@@ -21,6 +23,8 @@ from piwik_import.shaping import Shaper
 from piwik_import.source import Block
 from piwik_import.tracking import Hit, InvalidHit, decode
 from piwik_import.translate import Plan, Translator
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Line:
     """What would be sent, decoded."""
     query: str = ""
     """The same on the wire."""
+    further: Sequence[Mapping[str, str]] = ()
+    """What else would be sent of the same line."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the hit is sent without, and the rules that they break."""
 
@@ -113,7 +119,7 @@ class Explainer:
         anatomy, around = dissect(definition, text)
         query = batch.entries[0].query if batch.entries else ""
         reason = batch.bad[0].reason if batch.bad else next(iter(batch.filtered), "")
-        hit = decode(query)
+        hits = [decode(entry.query) for entry in batch.entries]
         if not anatomy.expected and batch.bad:
             anatomy = _at_fault(anatomy, reason)
         parts = [*([around] if around else []), *anatomy.parts]
@@ -121,11 +127,12 @@ class Explainer:
             number=block.line,
             text=text,
             anatomy=anatomy,
-            pieces=[*self._pieces(definition, text, parts, hit)],
+            pieces=[*self._pieces(definition, text, parts, _all(hits))],
             fate="hit" if query else "invalid" if batch.bad else "filtered",
             reason=reason,
-            hit=hit,
+            hit=hits[0] if hits else {},
             query=query,
+            further=hits[1:],
             left_out=dict([*batch.warned]),
         )
 
@@ -140,7 +147,7 @@ class Explainer:
         """Say of each part what it gives. Only what is sent counts, if anything is."""
         try:
             record = definition.compile(self._wanted)(text.lstrip("\0"))
-            hit = None if record.problem else self._make_hit(record)
+            hit = None if record.problem and not definition.calls else self._made(record)
         except BadLine:
             record, hit = None, None
         for part in parts:
@@ -151,9 +158,14 @@ class Explainer:
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]
             yield Piece(part, {name: sent.get(name, str(hit[name])) for name in names if not sent or name in sent})
 
+    def _made(self, record: Record) -> Hit:
+        """Return the hit of a record, or all parameters of several."""
+        made = self._make_hit(record)
+        return made if isinstance(made, dict) else _all(made)
+
     def _hit(self, record: Record) -> Hit:
         try:
-            return self._make_hit(record)
+            return self._made(record)
         except (BadLine, InvalidHit):
             return {}
 
@@ -165,6 +177,12 @@ class Explainer:
         asked = [name for name in extra if keyed.is_at(part.name, name)]
         if asked:
             yield record._replace(extra={name: value for name, value in extra.items() if name not in asked})
+        elif part.name and extra:
+            with suppress(ValueError):
+                lacking = record._replace(extra=_lacking(extra, paths.split(part.name)[0]))
+                yield lacking
+                for name in part.fields:
+                    yield from _changed(lacking, name)
 
 
 def _changed(record: Record, name: str) -> Iterator[Record]:
@@ -184,6 +202,22 @@ def _changed(record: Record, name: str) -> Iterator[Record]:
         yield record._replace(ip=None)
     elif name in Record._fields and name != "request":
         yield Record._make([None if one == name else value for one, value in record._asdict().items()])
+
+
+def _all(hits: Sequence[Mapping[str, V]]) -> dict[str, V]:
+    """Return the parameters of all hits of a line; where several have one, that of the first."""
+    return {name: value for hit in reversed(hits) for name, value in hit.items()}
+
+
+def _lacking(values: Any, steps: Sequence[str | int]) -> Any:
+    """Return a value of JSON without what lies at `steps` in it."""
+    step, rest = steps[0], steps[1:]
+    if isinstance(values, Mapping) and step in values:
+        within = {step: _lacking(values[str(step)], rest)} if rest else {}
+        return {name: value for name, value in values.items() if name != step} | within
+    if isinstance(values, list) and isinstance(step, int) and step < len(values):
+        return [*values[:step], *([_lacking(values[step], rest)] if rest else []), *values[step + 1 :]]
+    return values
 
 
 OTHER_HOST = "other.invalid"

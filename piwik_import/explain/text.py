@@ -135,9 +135,10 @@ def _line(line: Line, found: Explanation, console: Console) -> Iterator[Renderab
         yield Text()
         yield from _table(line, console, keyed=known is not None and known.pattern is None and known.regex is None)
     if line.hit:
-        yield Text("\nsent as", style="dim")
-        for name, value in line.hit.items():
-            yield _parameter(name, printable(value, LONGEST), console)
+        for at, hit in enumerate([line.hit, *line.further]):
+            yield Text("\nand as" if at else "\nsent as", style="dim")
+            for name, value in hit.items():
+                yield _parameter(name, printable(value, LONGEST), console)
     for name, why in line.left_out.items():
         yield Text(f"sent without {name}: {why}", style="yellow")
 

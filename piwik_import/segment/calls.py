@@ -102,7 +102,7 @@ class Segment:
     def __call__(self, record: Record, hit: Hit) -> list[Hit]:
         """Make `hit` what the call says; return the parameters of each conversion that it is besides."""
         call = record.extra or {}
-        if not is_call(call):
+        if not is_call(call) or call["type"] not in HITS:
             return []
         properties, context = _object(call.get("properties")), _object(call.get("context"))
         hit.pop("download", None)
