@@ -40,6 +40,8 @@ APART = 60
 NGINX = 1024 * 1024
 """Bytes of a request that nginx takes, if it is not told otherwise."""
 
+VISIBLE = "SitesManager.getSitesIdWithAtLeastViewAccess"
+
 REFUSED, UNAVAILABLE = RefusedError.exit_code, UnavailableError.exit_code
 
 MISSING = re.compile("does not exist|not available|no such method", re.IGNORECASE)
@@ -63,6 +65,11 @@ def trial(client: Client, site: int) -> None:
     step = _sending(client, site)
     if step.exit_code == REFUSED:
         raise RefusedError(f"{client.url}: {step.said} (tried with a hit that is not recorded)")
+
+
+def sites(client: Client) -> frozenset[int] | None:
+    """Ask which sites the token's user may see; None if the server does not tell."""
+    return frozenset(_ids(_told(client, VISIBLE))) or None
 
 
 def steps(connection: Connection, site: int) -> Iterator[Step]:
@@ -196,12 +203,12 @@ def _rights(client: Client, site: int) -> Step:
     for role, method in (("admin", "AdminAccess"), ("write", "WriteAccess")):
         if site in _ids(_told(client, f"SitesManager.getSitesIdWith{method}")):
             return Step("rights", "ok", f"{role} of site {site}")
-    sites = _ids(_told(client, "SitesManager.getSitesIdWithAtLeastViewAccess"))
-    if site in sites:
+    visible = _ids(_told(client, VISIBLE))
+    if site in visible:
         said = f"the token's user may only view site {site}: give him write access (before Matomo 3.9: admin)"
         return Step("rights", "failed", said, REFUSED)
-    if sites:
-        seen = ", ".join(map(str, sorted(sites)[:10]))
+    if visible:
+        seen = ", ".join(map(str, sorted(visible)[:10]))
         return Step("rights", "failed", f"the token's user sees no site {site}, but {seen}: check --idsite", REFUSED)
     return Step("rights", "skipped", "the server does not tell")
 

@@ -17,6 +17,7 @@ exception here but a count in the report; what can be retried never leaves `deli
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 EXIT_CODES = {
@@ -57,7 +58,7 @@ class UnknownFormat(UsageError):
         those = f"formats {', '.join(map(printable, given))}" if given else f"{tried} known formats"
         super().__init__(
             f"{printable(name)}: none of the {those} fits this log. It begins with\n"
-            f"    {printable(line)}\n"
+            f"    {printable(without_tokens(line))}\n"
             f"See which come near with `piwik-import explain {command}`. Name the format with --format (list them with "
             "`piwik-import formats`), or describe it in a file: see formats/README.md."
         )
@@ -69,7 +70,7 @@ class WrongFormat(UsageError):
     def __init__(self, name: str, form: str, line: str, tried: int, reason: str = "") -> None:
         super().__init__(
             f"{printable(name)}: format {printable(form)} fits none of its first {tried} lines. It begins with\n"
-            f"    {printable(line)}\n"
+            f"    {printable(without_tokens(line))}\n"
             f"{f'which does not fit: {reason}. ' if reason else ''}"
             "Leave --format or --log-format out to have the format recognised; with `piwik-import explain` in place of "
             "`piwik-import` they show where the lines stop fitting."
@@ -134,3 +135,30 @@ def printable(text: str, limit: int = 160) -> str:
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text[:limit]
     )
     return shown if len(text) <= limit else shown + "…"
+
+
+def _letter(letter: str) -> str:
+    """Return the expression of a letter as it is, or as a query or JSON may write it."""
+    codes = f"{ord(letter):02x}|{ord(letter.upper()):02x}"
+    return rf"(?:{letter}|%(?:{codes})|\\x(?:{codes})|\\u00(?:{codes}))"
+
+
+BETWEEN = r"(?:[_.+ \[]|%(?:5f|2e|20|5b|2b)|\\x(?:5f|5b)|\\u00(?:5f|2e|20|5b|2b))"
+TOKEN = (
+    f"(?is)({''.join(map(_letter, 'token'))}{BETWEEN}{''.join(map(_letter, 'auth'))})"
+    r"""(?:(?! HTTP/)(?:\\.|[^&"]))*(?:"\s*:\s*[^,}\s]*)?"""
+)
+"""`re` compiles it when it is first used, and remembers it: that takes 1 ms, which --help need not wait for."""
+
+
+def without_tokens(text: str) -> str:
+    """Return a text of a log without the tokens in it: values of ``token_auth``, in a query or in JSON.
+
+    It goes too far rather than not far enough: to the next ``&`` or quote.
+    """
+    return re.sub(TOKEN, r"\1=***", text)
+
+
+def masked(text: str) -> str:
+    """Return a text as `without_tokens` does, but as long as it was, so that its pieces stand where they stood."""
+    return re.sub(TOKEN, lambda found: found[1] + "*" * (len(found[0]) - len(found[1])), text)

@@ -65,7 +65,7 @@ class HitMaker:
         hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}
         if name is not None:
             self.nameless += 1
-            hit["cid"] = hashlib.sha256(f"{name}\n{agent}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+            hit["cid"] = _id_of(name, agent)
         if referrer is not None:
             hit["urlref"] = referrer
         if agent is not None:
@@ -83,6 +83,17 @@ class HitMaker:
         if self._bots:
             hit["bots"] = 1
         hit["queuedtracking"] = 0  # the answer must tell what was recorded, not what was put into a queue
+        return hit
+
+    def seen(self, record: Record) -> Hit:
+        """Return what the server itself saw of a client, whatever that said: address, time, agent."""
+        cip, name = self._clients[record.ip]
+        hit: Hit = {"cip": cip, "cdt": self._times[record.time]}
+        if record.user_agent is not None:
+            hit["ua"] = record.user_agent
+        if name is not None:
+            self.nameless += 1
+            hit["cid"] = _id_of(name, record.user_agent)
         return hit
 
     def url(self, request: Request, host: str | None) -> str:
@@ -126,6 +137,11 @@ def _client(ip: str | None) -> Client:
     if ip is None:
         return Client("0.0.0.0", None)
     return Client("0.0.0.0", ip) if HOST_NAME.fullmatch(ip) else Client(ip, None)
+
+
+def _id_of(name: str, agent: str | None) -> str:
+    """Return the ID of a visitor who is known by the host's name."""
+    return hashlib.sha256(f"{name}\n{agent}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _title(status: int, request: Request, referrer: str | None) -> str:

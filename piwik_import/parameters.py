@@ -77,6 +77,7 @@ TABLE: Mapping[str, tuple[Parameter, ...]] = {
         Parameter("action_name", TEXT, "the page's title; slashes make categories"),
         Parameter("_id", HEX16, "the visitor's ID, which recognition may go by"),
         Parameter("rand", TEXT, "a random text against caches"),
+        Parameter("r", TEXT, "as rand; the JavaScript tracker calls it so"),
         Parameter("apiv", ONE, "version of the API", decides=True),
     ),
     "The visitor": (

@@ -4,6 +4,7 @@ One JSON object a line, appended as it happens, so that `piwik-import replay` ca
 
     source   name of the log            line, offset   where the line stands in it, offset in decompressed bytes
     text     the line itself            hit            the parameters of its hit; null if it became none
+             (its beginning, if the line has become a hit before this one)
     fate     see `FATES`                reason         why
     answer   what the server said; null if it was not asked
 

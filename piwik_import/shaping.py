@@ -19,6 +19,8 @@ from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.searches import Searches, SearchSettings
 from piwik_import.segment import Identities, Segment, SegmentSettings, besides
+from piwik_import.tracker_requests import BODIES, TrackerRequests, TrackerSettings
+from piwik_import.tracker_requests import notes as notes_on_trackers
 from piwik_import.tracking import SUBJECTS, Hit
 from piwik_import.variables import Variables, VariableSettings
 from piwik_import.visitors import Visitors, VisitorSettings, hasher
@@ -54,6 +56,7 @@ class Shaping:
     searches: SearchSettings = field(default_factory=SearchSettings)
     visitors: VisitorSettings = field(default_factory=VisitorSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
+    trackers: TrackerSettings = field(default_factory=TrackerSettings)
 
     def applies(self, definition: Definition) -> bool:
         """Tell whether the lines of a format need any of it."""
@@ -68,6 +71,8 @@ class Shaping:
         fields = definition.hit.fields | self.table.fields | self.variables.fields
         if self.visitors.field is not None:
             fields.add(self.visitors.field)
+        if self.trackers.files:
+            fields.update(filter(definition.may_have, BODIES))
         wanted = sorted(fields - _given(definition))
         if lacking := [name for name in wanted if not definition.may_have(name)]:
             raise FormatError(
@@ -112,19 +117,28 @@ class Shaper:
         bots: Memo[str, bool] = Memo(is_bot)
         self._variables = Variables(shaping.variables, bots.__getitem__ if hits.bots else lambda _: False)
         self._has_variables = shaping.variables.wanted or any(table.parameters & {"_cvar", "cvar"} for table in tables)
+        replays = bool(shaping.trackers.files)
+        self._requests = TrackerRequests(shaping.trackers, self._make) if replays else None
         self._segment: Segment | None = None
-        if definition.calls:
+        if definition.calls and not replays:
             self._segment = Segment(shaping.segment, hits.base_url, hashed, identities or Identities())
             self._has_variables = True
-        self._searches = Searches(shaping.searches) if shaping.searches.keywords else None
+        self._searches = Searches(shaping.searches) if shaping.searches.keywords and not replays else None
         self._visitors = Visitors(shaping.visitors, hashed) if shaping.visitors.choice != "none" else None
 
     def __call__(self, record: Record) -> Hit | list[Hit]:
         """Return the hit of `record`, or several. Raises BadLine."""
-        hit = self._make(record)
         try:
+            if self._requests is not None:
+                hits = self._requests(record)
+                for hit in hits:
+                    self._shape(hit, record)
+                return self._requests.good(hits)
+            hit = self._make(record)
             conversions = self._segment(record, hit) if self._segment is not None else None
             self._shape(hit, record)
+        except BadLine:
+            raise
         except ValueError as error:  # what no text can be made of
             raise BadLine(str(error)) from None
         return [hit, *besides(hit, conversions)] if conversions else hit
@@ -170,8 +184,12 @@ class Shaper:
             for (parameter, reason), count in self._segment.over.items():
                 yield parameter, reason, count
             self._segment.over.clear()
+        if self._requests is not None:
+            for (parameter, reason), count in self._requests.left_out.items():
+                yield parameter, reason, count
+            self._requests.left_out.clear()
 
 
 def notes(shaping: Shaping) -> Iterable[str]:
     """Say what of the user's wishes cannot be met."""
-    return shaping.variables.excess()
+    return [*shaping.variables.excess(), *notes_on_trackers(shaping.trackers)]

@@ -168,12 +168,15 @@ class _Sizes(dict[Value, str]):
 def writer(name: str) -> Callable[[Value], str]:
     """Return the function that writes a value of the parameter `name` as `encode` does: ``name=value``, checked.
 
+    What the table does not know goes out as it is: in a request that is replayed, plugins and later servers know it.
+
     Raises:
-        InvalidHit: there is no such parameter; from the function: the value breaks its rule.
+        InvalidHit: from the function: the value breaks the rule of its parameter.
     """
     row = parameter(name)
     if row is None:
-        raise InvalidHit(name, "is no parameter of the Tracking API")
+        quoted = _quoted(name)
+        return lambda value: f"{quoted}={_quoted(_text(value))}"
 
     def write(value: Value) -> str:
         try:
@@ -191,7 +194,9 @@ def writer(name: str) -> Callable[[Value], str]:
 def _wire(name: str) -> dict[Value, str]:
     """Return the dict of what values of the parameter `name` look like on the wire, each checked once."""
     write, row = writer(name), parameter(name)
-    if row is not None and row.kind.sizes is not None:
+    if row is None:
+        return _Sizes(name, range(0), write)
+    if row.kind.sizes is not None:
         return _Sizes(name, row.kind.sizes, write)
     return Memo(write, limit=RECENT) if name == "cdt" else Memo(write)
 
@@ -209,7 +214,7 @@ def _shape(names: tuple[str, ...]) -> tuple[list[dict[Value, str]], bool]:
     for name in required:
         if name not in names:
             raise InvalidHit(name, "is missing")
-    return wires, any(name.startswith("ec_") for name in names)
+    return wires, "idgoal" in names and any(name.startswith("ec_") for name in names)
 
 
 _wires: Memo[str, dict[Value, str]] = Memo(_wire, limit=500)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from piwik_import import framing
+from piwik_import.errors import without_tokens
 from piwik_import.express import Express, Fate, Pieces, applies
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, visitor_key
@@ -22,7 +23,7 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import headers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header
-from piwik_import.parsers.record import BadLine, OtherLine, Parser
+from piwik_import.parsers.record import BadLine, LeftOut, OtherLine, Parser
 from piwik_import.segment import Identities
 from piwik_import.shaping import Shaper, Shaping
 from piwik_import.source import LINE_LIMIT, Block
@@ -34,6 +35,9 @@ another number of lanes goes on with it."""
 
 Encoded = tuple[str, int]
 """The query string of a hit and the slot of its visitor."""
+
+BEGINNING = 1000
+"""Characters of a line that go with its further hits: one that posts thousands would else be kept as often."""
 
 HEADERS = 8
 """How many headers of a log have their parsers kept, each of which remembers the texts that it has seen."""
@@ -53,7 +57,7 @@ class Entry(NamedTuple):
     begin: int = 0
     """Where its line begins."""
     text: str = ""
-    """The line itself, a character a byte, in case the server rejects the hit."""
+    """The line itself, a character a byte, in case the server rejects the hit; of a further one its beginning."""
     is_further: bool = False
     """Whether its line has become a hit before this one. All hits of a line are one visitor's, follow one another, and
     stay in one chunk: what is acknowledged is a line."""
@@ -113,6 +117,14 @@ class Batch:
     def warn(self, fault: InvalidHit, line: int | None, text: str = "", hits: int = 1) -> None:
         """Count hits that are sent without a parameter."""
         self.warned.setdefault((fault.parameter, fault.reason), Warned(0, line, text)).hits += hits
+
+    def hide_tokens(self) -> None:
+        """Take the tokens that somebody sent out of all that is kept of the lines, to be shown."""
+        shown = Memo(without_tokens, limit=1)  # the further hits of a line have one text
+        self.entries = [entry._replace(text=shown[entry.text]) for entry in self.entries]
+        self.bad = [one._replace(text=without_tokens(one.text), reason=without_tokens(one.reason)) for one in self.bad]
+        for warned in self.warned.values():
+            warned.text = without_tokens(warned.text)
 
     def drop(self, done: Sequence[int]) -> None:
         """Leave out the hits that end at or before the place of their slot in `done`."""
@@ -227,8 +239,10 @@ class Translator:
 
     def _add(self, batch: Batch, hits: Sequence[Encoded], number: int, end: int, begin: int, line: str) -> None:
         """Add the hits of one line."""
+        beginning = line[:BEGINNING]
         for at, (query, slot) in enumerate(hits):
-            batch.entries.append(Entry(query, slot, self._plan.source, number, end, begin, line, at > 0))
+            text = beginning if at else line
+            batch.entries.append(Entry(query, slot, self._plan.source, number, end, begin, text, at > 0))
         batch.further += len(hits) - 1
 
     def _go(self, parse: Parser, batch: Batch, line: str, number: int, begin: int) -> Fate | list[Encoded] | None:
@@ -241,21 +255,24 @@ class Translator:
             if reason is not None:
                 return reason
             made = self._make_hit(record)
-            if isinstance(made, list):
-                fates = [(self._encoded(hit, number, line, batch), self._slots[visitor_key(hit)]) for hit in made]
-                batch.hits += made if self._plan.keep_hits else ()
-                return fates
-            fate = self._encoded(made, number, line, batch), self._slots[visitor_key(made)]
+            hits = made if isinstance(made, list) else [made]
+            first = self._encoded(hits[0], number, line, batch), self._slots[visitor_key(hits[0])]
+            rest = [(self._encoded(hit, number, line, batch), first[1]) for hit in hits[1:]]
+            if rest and any(visitor_key(hit) != visitor_key(hits[0]) for hit in hits):
+                slot = self._slots[str(hits[0]["cip"])]  # whoever sends for several visitors has one lane for them
+                first, *rest = [(query, slot) for query, _ in (first, *rest)]
         except (BadLine, InvalidHit) as error:
             if not line.strip("\0\r\n \t"):
                 return "blank"
             if isinstance(error, OtherLine):
                 return "other"
+            if isinstance(error, LeftOut):
+                return str(error)
             batch.bad.append(BadEntry(number, begin, line, str(error)))
             return None
         if self._plan.keep_hits:
-            batch.hits.append(made)
-        return fate
+            batch.hits += hits
+        return [first, *rest] if rest else first
 
     def _encoded(self, hit: Hit, number: int, line: str, batch: Batch) -> str:
         """Encode a hit, without what breaks a rule if it is a hit without that. Raises InvalidHit."""

@@ -36,12 +36,13 @@ MAY_IMPORT = {
     "searches": "memo tracking",
     "visitors": "memo mapping tracking",
     "segment": "memo kinds parameters mapping tracking clock parsers filters hits",
-    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors segment",
+    "tracker_requests": "memo kinds parameters mapping tracking parsers hits",
+    "shaping": "errors memo mapping tracking parsers filters hits variables searches visitors segment tracker_requests",
     "proof": "errors parsers shaping",
     "overview": "parsers",
     "express": "memo tracking parsers filters hits",
     "framing": "source parsers",
-    "translate": "memo tracking source parsers filters hits segment shaping express framing",
+    "translate": "errors memo tracking source parsers filters hits segment shaping express framing",
     "lanes": "translate",
     "connection": "",
     "address": "errors connection",
@@ -74,8 +75,8 @@ MAY_IMPORT = {
     "explain": "errors tracking source hints parsers filters hits shaping framing translate jobs",
     "sandbox": "errors memo parameters tracking",
     "cli": "errors parameters mapping reference address connection policy source hints parsers hits variables searches"
-    " visitors segment shaping proof overview report summary journal rotation ledger check credentials rejects jobs"
-    " importer progress explain sandbox",
+    " visitors segment tracker_requests shaping proof overview report summary journal rotation ledger check credentials"
+    " rejects jobs importer progress explain sandbox",
     "__main__": "cli",
 }
 

@@ -23,6 +23,7 @@ from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.plugin import PROBLEMS
 from piwik_import.segment.identities import PLACES, ROOM
 from piwik_import.shaping import STANDARD
+from piwik_import.tracker_requests import OURS, PROTECTED
 from piwik_import.visitors import CHOICES
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +32,7 @@ FORMATS = (ROOT / "docs" / "format-files.md").read_text("utf-8")
 HOW_TO = (folder() / "README.md").read_text("utf-8")
 MAPPING = (ROOT / "docs" / "mapping.md").read_text("utf-8")
 SEGMENT = (ROOT / "docs" / "segment.md").read_text("utf-8")
+REPLAY_TRACKING = (ROOT / "docs" / "replay-tracking.md").read_text("utf-8")
 PAGE = (ROOT / "docs" / "parameters.md").read_text("utf-8")
 TABLE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
@@ -76,7 +78,8 @@ def test_readme_shows_what_explain_prints_of_a_log_that_is_not_recognised():
 def test_every_option_that_readme_names_exists():
     commands = ("explain", "check", "replay", "journal", "sandbox", "params", "formats")
     known = set(re.findall(r"--[a-z][a-z-]+", help_of() + "".join(map(help_of, commands))))
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README + MAPPING + SEGMENT + PAGE + FORMATS + HOW_TO))
+    pages = README + MAPPING + SEGMENT + REPLAY_TRACKING + PAGE + FORMATS + HOW_TO
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", pages))
     assert named - known <= {"--quiet", "--editable", "--now"}  # of pip and systemctl
 
 
@@ -100,6 +103,17 @@ def test_the_worked_example_of_mapping_is_what_the_program_does():
     command = blocks(MAPPING, "sh")[1].split()
     shown, printed = blocks(MAPPING, "text")[-1], output_of(*command[1:])
     assert VARYING.sub("", printed.strip()) == VARYING.sub("", shown.strip())
+
+
+def test_the_example_of_replay_tracking_is_what_the_program_does():
+    command = blocks(REPLAY_TRACKING, "sh")[0].split()
+    shown, printed = blocks(REPLAY_TRACKING, "text")[0], output_of(*command[1:])
+    assert VARYING.sub("", printed.strip()) == VARYING.sub("", shown.strip())
+
+
+def test_the_page_on_replay_tracking_names_what_is_not_believed_and_not_sent():
+    for name in PROTECTED | OURS:
+        assert f"`{name}`" in REPLAY_TRACKING
 
 
 def test_the_other_examples_of_mapping_are_right_too(tmp_path):
@@ -239,6 +253,9 @@ def test_every_module_stands_in_the_table_of_contributing():
 def test_every_reason_to_leave_a_line_out_is_told_to_people():
     source = "".join(path.read_text("utf-8") for path in (ROOT / "piwik_import").rglob("*.py"))
     used = set(re.findall(r'problem="([a-z_]+)"', source)) | set(re.findall(r'return "([a-z]+)"\n', source))
+    used |= {
+        name for raised in re.findall(r"raise LeftOut\((.*)\)\n", source) for name in re.findall('"([a-z_]+)"', raised)
+    }
     assert used & REASONS.keys() == REASONS.keys() - {"header"}
 
 

@@ -54,7 +54,9 @@ def test_its_option_and_no_other_brings_a_record_in(reason, what):
 
 def test_every_reason_is_known_and_the_ones_with_an_option_name_it():
     calls = {"identify", "group", "integrations"}  # see test_segment
-    assert {*REASONS} == {*LEFT_OUT, *calls, "blank", "header", "other"}  # the last three are no records
+    trackers = {"not_tracker", "not_recorded", "no_body"}  # of --replay-tracking alone
+    # The last three are no records.
+    assert {*REASONS} == {*LEFT_OUT, *calls, *trackers, "blank", "header", "other"}
     assert [reason for reason, text in REASONS.items() if "--enable-" in text] == [*ENABLED]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ import pytest
 from piwik_import.parsers import catalogue, definition, logformat, nginx
 from piwik_import.parsers.choice import from_configuration
 from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.sandbox import Sandbox
 
 NOBODY = 65534
 USER = "jane doe"
@@ -474,3 +476,68 @@ class Backend(BaseHTTPRequestHandler):
 
     def log_message(self, *_arguments: object) -> None:
         """Say nothing."""
+
+
+def test_nginx_before_a_tracker(folder, run_program):
+    port = free_port()
+    program = installed("nginx")
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in "client_body proxy fastcgi uwsgi scgi".split()
+    )
+    objects = (
+        '{"time":"$time_iso8601","ip":"$remote_addr","request":"$request","status":$status,'
+        '"user_agent":"$http_user_agent","referrer":"$http_referer","request_body":"$request_body"}'
+    )
+    posted = '$remote_addr [$time_local] "$request" $status "$http_referer" "$http_user_agent" "$request_body"'
+    conf = folder / "nginx.conf"
+    common = "idsite=3&rec=1&_id=af344a398df83874&_idts=1772700000"
+    queries = [
+        f"{common}&url=http://a.example/%E9%3Fq&action_name=%E2%82%AC+\\%22&a[]=1&a[]=\xe9",
+        f"{common}&e_c=a&e_a=b&e_v=1.5&url=http%3A%2F%2Fa.example%2F&token_auth=5ec2e75ec2e7&country=fr",
+    ]
+    form = f"{common}&url=http://a.example/form&action_name=%22caf%C3%A9%22"
+    bulk = json.dumps({"requests": [f"?{common}&url=http://a.example/{at}&action_name=é%20%22" for at in range(3)]})
+    with Sandbox(sites={3: "http://a.example"}) as before, Sandbox(sites={3: "http://a.example"}) as after:
+        conf.write_text(
+            f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\nhttp {{ {temporary}\n"
+            f"log_format objects escape=json '{objects}'; log_format posted '{posted}';\n"
+            f"access_log {folder}/combined.log combined; access_log {folder}/objects.log objects;\n"
+            f"access_log {folder}/posted.log posted;\n"
+            f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass {before.url}; }} }} }}\n"
+        )
+        with running(folder, program, "-p", f"{folder}", "-e", f"{folder}/error.log", "-c", f"{conf}", port=port):
+            for query in queries:
+                ask(port, request("get", f"/piwik.php?{query}"))
+            for kind, body in (("x-www-form-urlencoded", form), ("json", bulk)):
+                ask(port, posting("/piwik.php", f"application/{kind}", body.encode()))
+            ask(port, request("script", "/piwik.js"))
+        server = {"PIWIK_URL": after.url, "PIWIK_TOKEN": "sandbox"}
+        ways = {
+            "combined": (["--format", "combined"], 2),
+            "objects": (["--format", "json"], 6),
+            "posted": (["--log-format", posted], 6),
+        }
+        sent, at = before.hits(), 0
+        for name, (options, count) in ways.items():
+            log = folder / f"{name}.log"
+            outcome = run_program("--replay-tracking", *options, log, "--summary", "json", env=server)
+            assert outcome.code == 0, outcome
+            filtered = {"not_tracker": 1} | ({"no_body": 2} if name == "combined" else {})
+            assert outcome.summary["lines"]["filtered"] == filtered
+            arrived = after.hits()[at:]
+            at += count
+            assert [own_of(hit) for hit in arrived] == [own_of(hit) for hit in sent[:count]], name
+            assert {hit["cip"] for hit in arrived} == {"127.0.0.1"}
+            assert {hit["parameters"]["ua"] for hit in arrived} == {AGENT}
+            assert "5ec2e7" not in str(arrived)
+
+
+def posting(target: str, kind: str, body: bytes) -> Asked:
+    head = f"POST {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nUser-Agent: {AGENT}\r\nContent-Type: {kind}\r\n"
+    return Asked("post", f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def own_of(hit: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a request itself says of a stored hit, and may say; of an array PHP numbers the places."""
+    theirs = {"cip", "cdt", "ua", "queuedtracking", "country"}
+    return {name: text for name, text in hit["parameters"].items() if name not in theirs and not name.startswith("a[")}

@@ -12,7 +12,8 @@ import click
 from piwik_import.cli.importing import extensions
 from piwik_import.cli.options import Command, group, option, taken
 from piwik_import.cli.reading import layout, reading, selection, taken_hints, users_registry, w3c
-from piwik_import.cli.server import base, site
+from piwik_import.cli.server import base
+from piwik_import.cli.server import site as site_option
 from piwik_import.cli.shaping import mapping, taken_shaping
 from piwik_import.cli.trying import config
 from piwik_import.errors import UnknownFormat, UsageError, printable
@@ -26,7 +27,7 @@ from piwik_import.errors import UnknownFormat, UsageError, printable
     option("--json", "as_json", is_flag=True, help="As JSON."),
     config,
 )
-@group("Server", site, base)
+@group("Server", site_option, base)
 @reading
 @layout
 @w3c
@@ -42,6 +43,8 @@ def explain(log: str, line: int | None, as_json: bool, **options: Any) -> None:
     from piwik_import.parsers.choice import Choice
     from piwik_import.parsers.w3c import W3C
 
+    site = options.pop("site")
+    shaping = taken_shaping(options, site)
     registry = users_registry()
     formats = taken(Choice, options).formats(registry)
     settings = Settings(
@@ -50,9 +53,9 @@ def explain(log: str, line: int | None, as_json: bool, **options: Any) -> None:
         registry=registry,
         w3c=taken(W3C, options),
         hints=taken_hints(options),
-        site=options.pop("site") or 1,
+        site=site if shaping.trackers.files else site or 1,
         downloads=extensions(options.pop("download_extensions"), options.pop("add_download_extensions")),
-        shaping=taken_shaping(options),
+        shaping=shaping,
         dry_run=True,
         **options,
     )

@@ -78,7 +78,8 @@ def import_(
         raise UsageError("--dry-run sends nothing and --sandbox is there to receive: choose one.")
     trial = dry_run or sandbox
     way = unconnected(options) if trial else connection(options)
-    if site is None and not trial:
+    shaping = taken_shaping(options, site)
+    if site is None and not trial and not shaping.trackers.files:
         raise UsageError("Missing --idsite: the number of the site on the server (or PIWIK_SITE).")
     policy = taken(Policy, options)
     if not way.bulk:  # so that every single hit is acknowledged before the next is sent
@@ -107,10 +108,10 @@ def import_(
         policy=replace(policy, resend=in_doubt == "resend"),
         w3c=taken(W3C, options),
         hints=taken_hints(options),
-        site=site or 1,
+        site=site if shaping.trackers.files else site or 1,
         dry_run=dry_run,
         downloads=extensions(download_extensions, add_download_extensions),
-        shaping=taken_shaping(options),
+        shaping=shaping,
         journal=journal,
         skip_doubts=in_doubt == "skip",
         rejects=rejects or (journal.with_suffix(".rejects.ndjson") if journal else None),
@@ -140,10 +141,12 @@ def _as_is(settings: Settings) -> Iterator[tuple[Settings, Callable[[], str]]]:
 @contextmanager
 def _sandbox(settings: Settings, db: str | None) -> Iterator[tuple[Settings, Callable[[], str]]]:
     """Start the embedded tracker and send to it."""
-    from piwik_import.sandbox import Sandbox
+    from piwik_import.sandbox import EverySite, Sandbox
 
     token = "sandbox"
-    sites = {settings.site: settings.base_url or "http://localhost"}
+    sites = {settings.site or 1: settings.base_url or "http://localhost"}
+    if settings.site is None:
+        sites = EverySite(sites)
     way = settings.connection or Connection(url="")
     with Sandbox(token=token, sites=sites, db=db or ":memory:") as tracker:
         destination = f"sandbox {os.stat(db).st_ino}" if db else None  # another file is another tracker

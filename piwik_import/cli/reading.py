@@ -164,4 +164,18 @@ selection = group(
         help="Extensions of downloads in place of the built-in ones.",
     ),
     option("--add-download-extensions", metavar="EXT,…", help="Further extensions of downloads."),
+    option(
+        "--replay-tracking",
+        is_flag=True,
+        help="Nothing but the requests to piwik.php and matomo.php, as the hits that they were, for the sites that they"
+        " name or for --idsite. (Hits that an import had rejected are sent again by `piwik-import replay`.)",
+    ),
+    option(
+        "--replay-tracking-expected-tracker-file",
+        "tracker_files",
+        multiple=True,
+        metavar="NAME",
+        help="How the paths of trackers end, for --replay-tracking: stats.php, js/tracker.php, js/."
+        "  [default: piwik.php, matomo.php]",
+    ),
 )

@@ -45,7 +45,10 @@ from piwik_import.policy import Policy
 def replay(
     file: Path, journal: Path | None, in_doubt: str, site: int | None, progress: str, summary: str, **options: Any
 ) -> None:
-    """Send the hits in the rejects FILE again; what fails again stays in it."""
+    """Send the hits in the rejects FILE again; what fails again stays in it.
+
+    Requests to a tracker in the log of its server are no rejects: `piwik-import --replay-tracking LOG` sends those.
+    """
     from piwik_import.importer import Settings
     from piwik_import.journal import default_path
     from piwik_import.rejects import REPLAYED, taken_away

@@ -12,6 +12,7 @@ from piwik_import.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from piwik_import.shaping import Shaping
+    from piwik_import.tracker_requests import TrackerSettings
 
 mapping = group(
     "What is sent",
@@ -90,8 +91,11 @@ mapping = group(
 )
 
 
-def taken_shaping(options: dict[str, Any]) -> Shaping:
-    """Take the options of this group out of `options`. Raises UsageError."""
+def taken_shaping(options: dict[str, Any], site: int | None) -> Shaping:
+    """Take the options of this group out of `options`, and --replay-tracking, whose hits go to `site` if given.
+
+    Raises UsageError.
+    """
     from piwik_import.mapping import HitTable, Rules, checked
     from piwik_import.searches import SearchSettings
     from piwik_import.segment import SegmentSettings
@@ -119,6 +123,7 @@ def taken_shaping(options: dict[str, Any]) -> Shaping:
         SearchSettings(options.pop("keywords"), options.pop("categories")),
         VisitorSettings(options.pop("visitor_id"), (key or "").encode("utf-8", "surrogateescape")),
         SegmentSettings(tuple(map(_goal, options.pop("goals")))),
+        _trackers(options, site),
     )
 
 
@@ -128,6 +133,18 @@ def _goal(text: str) -> tuple[str, int]:
     if not event.strip() or not number.strip().isdecimal() or not 0 < int(number) < 2**32:
         raise UsageError(f"--goal {printable(text)}: an event, = and the number of a goal were expected.")
     return event.strip(), int(number)
+
+
+def _trackers(options: dict[str, Any], site: int | None) -> TrackerSettings:
+    """Take what is said of the requests to replay. Raises UsageError."""
+    from piwik_import.tracker_requests import FILES, TrackerSettings
+
+    replays, files = options.pop("replay_tracking"), options.pop("tracker_files")
+    if files and not replays:
+        raise UsageError("--replay-tracking-expected-tracker-file is for --replay-tracking; add that, or leave it out.")
+    if not replays:
+        return TrackerSettings()
+    return TrackerSettings(files or FILES, site, bots=options["bots"], redirects=options["redirects"])
 
 
 def _pairs(name: str, texts: Sequence[str]) -> list[tuple[str, str]]:

@@ -111,8 +111,8 @@ class Client:
                 f"piwik-import: the tracker says ({reply.status}):", *lines, sep="\n    ", file=sys.stderr, flush=True
             )
 
-    def main_url(self, site: int) -> str:
-        """Ask the server where `site` is.
+    def main_url(self, site: int | None) -> str:
+        """Ask the server where `site` is; None is one that the token may see.
 
         Raises:
             RefusedError: the token may not know, or there is no such site.
@@ -123,16 +123,20 @@ class Client:
             return found
         raise self._no_site(site)
 
-    def site(self, site: int) -> dict[str, Any]:
+    def site(self, site: int | None) -> dict[str, Any]:
         """Ask the server what it knows of `site`: ``main_url``, ``timezone``, ``name`` and more.
 
-        Source: https://developer.matomo.org/api-reference/reporting-api, SitesManager.getSiteFromId
+        None is one that the token may see. Source: https://developer.matomo.org/api-reference/reporting-api,
+        SitesManager.getSiteFromId and SitesManager.getSitesWithAtLeastViewAccess
 
         Raises:
             RefusedError: the token may not know, or there is no such site.
             UnavailableError: no answer that makes sense.
         """
-        answer = self.report("SitesManager.getSiteFromId", idSite=site)
+        if site is None:
+            answer = self.report("SitesManager.getSitesWithAtLeastViewAccess", limit=1)
+        else:
+            answer = self.report("SitesManager.getSiteFromId", idSite=site)
         found = answer[0] if isinstance(answer, list) and answer else answer
         if isinstance(found, dict) and found:
             return found
@@ -221,9 +225,10 @@ class Client:
         self._note(f"http://{url.netloc.decode()} redirects to https, which is followed: better give that as --url")
         return target.copy_with(query=url.query or None)
 
-    def _no_site(self, site: int) -> RefusedError:
+    def _no_site(self, site: int | None) -> RefusedError:
+        which = "no site" if site is None else f"no site {site}"
         return RefusedError(
-            f"{self._api}: there is no site {site}, or the token may not see it. Check --idsite and --token-auth."
+            f"{self._api}: there is {which}, or the token may not see it. Check --idsite and --token-auth."
         )
 
     def _no_api(self, reply: Reply) -> PiwikImportError:

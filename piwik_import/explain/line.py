@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from piwik_import.errors import masked
 from piwik_import.filters import REASONS
 from piwik_import.hits import HitMaker
 from piwik_import.parsers import headers, keyed, paths
@@ -100,7 +101,7 @@ class Explainer:
         self._translate = Translator(replace(plan, keep_hits=True))
         shaper = None if plan.shaping is None else Shaper(plan.hits, plan.shaping, plan.definition)
         self._wanted = shaper.wanted if shaper else []
-        self._make_hit = shaper or HitMaker(plan.hits)
+        self._make_hit: Shaper | HitMaker = shaper or HitMaker(plan.hits)
 
     def fate(self, block: Block) -> str:
         """Tell what becomes of a block that is one line: ``hit``, ``invalid``, or the reason to leave it out."""
@@ -110,7 +111,7 @@ class Explainer:
     def __call__(self, block: Block) -> Line:
         """Explain a block that is one line, or one record of several."""
         batch = self._translate(block)
-        text = block.data.decode("latin-1").removesuffix("\n")
+        text = masked(block.data.decode("latin-1").removesuffix("\n"))
         if block.cut:
             return Line(
                 number=block.line, text=text, anatomy=Anatomy(text, []), fate="invalid", reason=batch.bad[0].reason
@@ -148,7 +149,7 @@ class Explainer:
         try:
             record = definition.compile(self._wanted)(text.lstrip("\0"))
             hit = None if record.problem and not definition.calls else self._made(record)
-        except BadLine:
+        except (BadLine, InvalidHit):
             record, hit = None, None
         for part in parts:
             if record is None or hit is None:

@@ -28,6 +28,8 @@ class Reading:
         """What calls say of users; must be known then, too."""
         self.keep_hits = False
         """Whether batches are to hold the hits as dicts, besides their entries."""
+        self.sites: frozenset[int] | None = None
+        """Sites that there are, for hits that name theirs; must be known by then too, if it can be."""
         self.error: UsageError | None = None
         self._settings = settings
         self._jobs = todo
@@ -38,6 +40,8 @@ class Reading:
     @property
     def needs_base(self) -> bool:
         """Whether `base_url` is missing."""
+        if self._settings.shaping.trackers.files:  # whose requests say themselves where the pages are
+            return False
         return self.base_url is None and any(job.needs_base for job in self._jobs)
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
@@ -96,6 +100,8 @@ class Reading:
         if job.definition is not None and number not in self._translators:
             self._translators = {number: self._translator(number, job, job.definition)}
         batch = self._translators[number](block) if job.definition is not None else without_format(block)
+        if self._settings.shaping.trackers.files:
+            batch.hide_tokens()
         if job.done is not None:
             batch.drop(job.done)
         self._report.add_batch(number, batch)
@@ -116,5 +122,5 @@ class Reading:
             return Replayer(number, settings.uncertain)
         if job.stored is not None:
             self.identities.begin(number, job.stored.place[0])
-        plan = settings.plan(number, known, self.base_url, keep_hits=self.keep_hits)
+        plan = settings.plan(number, known, self.base_url, keep_hits=self.keep_hits, sites=self.sites)
         return Translator(plan, self.identities)

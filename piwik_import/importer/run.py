@@ -125,7 +125,7 @@ def _short_turns() -> Iterator[None]:
 def _destination(settings: Settings) -> str:
     """Return what progress is kept for."""
     assert settings.connection is not None
-    return f"{settings.destination or tracker_url(settings.connection.url)} site {settings.site}"
+    return f"{settings.destination or tracker_url(settings.connection.url)} {settings.what}"
 
 
 def _resumer(settings: Settings, path: Path, report: Report) -> Resumer:
@@ -169,7 +169,7 @@ class _Run:
     def deliver(self, journal: Journal | None, rejects: Rejects) -> None:
         """Read the sources and send what they hold, if they hold anything."""
         from piwik_import.acknowledged import Acknowledged
-        from piwik_import.check import trial
+        from piwik_import.check import sites, trial
         from piwik_import.journal import known_at
         from piwik_import.lanes import Lanes
 
@@ -186,8 +186,12 @@ class _Run:
         error = None
         if first is not None:
             with self._client() as client, _short_turns():
-                if self._settings.check and any(job.is_large_and_new for job in self._jobs):
-                    trial(client, self._settings.site)
+                site = self._settings.site
+                if site is None:
+                    with self._asked.breaks():
+                        self._reading.sites = sites(client)
+                elif self._settings.check and any(job.is_large_and_new for job in self._jobs):
+                    trial(client, site)
                 self._find_base(client)
                 error = self._send(chain([first], blocks), client, lanes, acknowledged, rejects)
         self._record(acknowledged, finished=error is None and not self._asked.asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from piwik_import.connection import Connection
@@ -35,7 +35,8 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     check: bool = True
     """Whether the server is tried before the first import of a large log."""
-    site: int = 1
+    site: int | None = 1
+    """None if each hit names its own."""
     base_url: str | None = None
     bots: bool = False
     static: bool = False
@@ -59,13 +60,36 @@ class Settings:
     skip_doubts: bool = False
     wait: float = 0.0
 
-    def plan(self, number: int, definition: Definition, base_url: str | None, *, keep_hits: bool = False) -> Plan:
-        """Return what becomes of the lines of source `number`, whose pages are at `base_url` if they do not say it."""
+    def plan(
+        self,
+        number: int,
+        definition: Definition,
+        base_url: str | None,
+        *,
+        keep_hits: bool = False,
+        sites: frozenset[int] | None = None,
+    ) -> Plan:
+        """Return what becomes of the lines of source `number`, whose pages are at `base_url` if they do not say it.
+
+        `sites` are those that there are, if that is known.
+        """
+        shaping = self.shaping if self.shaping.applies(definition) else None
+        filters = FilterSettings(self.bots, self.static, self.errors, self.redirects, base_url, self.downloads)
+        if shaping is not None and shaping.trackers.files:  # the server judges them; nothing is said of pages
+            shaping = replace(shaping, trackers=replace(shaping.trackers, sites=sites))
+            filters = FilterSettings(bots=True, static=True, errors=True, redirects=True, base_url=base_url)
         return Plan(
             source=number,
             definition=definition,
-            filters=FilterSettings(self.bots, self.static, self.errors, self.redirects, base_url, self.downloads),
-            hits=HitSettings(self.site, base_url, self.bots, self.downloads),
-            shaping=self.shaping if self.shaping.applies(definition) else None,
+            filters=filters,
+            hits=HitSettings(self.site or 1, base_url, self.bots, self.downloads),
+            shaping=shaping,
             keep_hits=keep_hits,
         )
+
+    @property
+    def what(self) -> str:
+        """Say which hits of a log go to a server: pages and tracker requests of one log have a place each."""
+        if not self.shaping.trackers.files:
+            return f"site {self.site}"
+        return "tracker requests" if self.site is None else f"tracker requests to site {self.site}"

@@ -76,6 +76,10 @@ class OtherLine(BadLine):
     """A line of the log, whole and right, that tells of no request: it is left out, and nothing is wrong with it."""
 
 
+class LeftOut(BadLine):
+    """A line, whole and right, that is left out; the text is the reason of `filters.REASONS`."""
+
+
 def split_port(host: str) -> tuple[str, str]:
     """Cut ``example.org:443`` into host and port; the port is empty where there is none."""
     name, _, port = host.rpartition(":")

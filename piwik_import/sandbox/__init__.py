@@ -7,6 +7,7 @@
 `server` takes requests from sockets to `tracker`, which decides what they are answered; `store` keeps the hits.
 """
 
+from piwik_import.sandbox.reporting import EverySite
 from piwik_import.sandbox.server import Sandbox
 
-__all__ = ["Sandbox"]
+__all__ = ["EverySite", "Sandbox"]

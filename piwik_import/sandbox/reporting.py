@@ -18,6 +18,16 @@ Sites = Mapping[int, str]
 Parameters = Mapping[str, str]
 
 
+class EverySite(dict[int, str]):
+    """The sites of a server that has one for every number."""
+
+    def __contains__(self, site: object) -> bool:
+        return isinstance(site, int) and site > 0
+
+    def __missing__(self, site: int) -> str:
+        return "http://localhost"
+
+
 def id_of(text: str | None) -> int:
     """Return the number that a parameter holds; 0 if it holds none."""
     return int(text) if text and WHOLE.fullmatch(text) else 0
@@ -49,8 +59,15 @@ def _sites_at(asked: Parameters, _role: str, sites: Sites) -> object:
     return [{"idsite": site} for site, url in sites.items() if bare(url) == bare(asked.get("url", ""))]
 
 
+def _some_sites(asked: Parameters, _role: str, sites: Sites) -> object:
+    limit = id_of(asked.get("limit")) or len(sites)
+    return [_site({"idSite": str(site)}, "", sites) for site in sorted(sites)[:limit]]
+
+
 def _sites_with(least: str) -> Callable[[Parameters, str, Sites], object]:
     def method(_asked: Parameters, role: str, sites: Sites) -> object:
+        if isinstance(sites, EverySite):
+            return _error("There are too many sites to name them.")
         return [*sites] if ROLES.index(role) >= ROLES.index(least) else []
 
     return method
@@ -71,6 +88,7 @@ METHODS: Mapping[str, Callable[[Parameters, str, Sites], object]] = {
     "SitesManager.getSitesIdFromSiteUrl": _sites_at,
     "SitesManager.getSitesIdWithAdminAccess": _sites_with("admin"),
     "SitesManager.getSitesIdWithAtLeastViewAccess": _sites_with("view"),
+    "SitesManager.getSitesWithAtLeastViewAccess": _some_sites,
     "SitesManager.getSitesIdWithWriteAccess": _sites_with("write"),
     "UsersManager.hasSuperUserAccess": _is_superuser,
 }

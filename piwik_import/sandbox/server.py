@@ -29,7 +29,7 @@ class Sandbox:
         db: path of the SQLite file to write and go on with; in memory if not given.
         token: token of the superuser.
         tokens: more tokens, and whose they are: superuser, admin, write or view.
-        sites: main URL by idsite.
+        sites: main URL by idsite; an `EverySite` has any.
         goals: the goals that there are; if not given, any.
         record_statistics: False is a server whose tracking is switched off.
         max_body: bytes of a body that are taken; nginx takes 1 MiB if not told otherwise.
@@ -60,7 +60,7 @@ class Sandbox:
                 self._tracker = Tracker(
                     self._store,
                     tokens={token: "superuser", **(tokens or {})},
-                    sites=dict(sites or {1: "http://localhost"}),
+                    sites={1: "http://localhost"} if sites is None else sites,
                     goals=goals,
                     record_statistics=record_statistics,
                     clock=clock,
