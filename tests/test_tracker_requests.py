@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import random
 import re
+import shutil
+import subprocess
 from datetime import UTC, datetime
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import pytest
 from conftest import BROWSER
@@ -287,6 +290,30 @@ def test_a_bulk_that_records_nothing_is_left_out():
 )
 def test_names_are_those_that_php_makes_of_them(text, name):
     assert name_of(text) == name
+
+
+PHP = """
+foreach (explode("\\n", trim(file_get_contents("php://stdin"))) as $line) {
+    parse_str(hex2bin($line), $found);
+    $all[] = array_map(fn($name) => bin2hex((string)$name), array_keys($found));
+}
+echo json_encode($all);
+"""
+
+
+@pytest.mark.skipif(shutil.which("php") is None, reason="there is no PHP")
+def test_names_are_those_that_a_real_php_makes_of_them():
+    dice = random.Random(20261122)
+    pieces = "token auth cip cdt . _ [ ] [] [[ ][ %5B %5D %20 + %2E & = %00 % %6 %63 %26 %3D \t # 0 \xc3\xa9".split(" ")
+    queries = ["x" + "".join(dice.choices([*pieces, " "], k=dice.randrange(1, 9))) for _ in range(2000)]
+    queries += [query[1:] or "x" for query in queries]
+    written = "\n".join(query.encode("latin-1").hex() for query in queries)
+    command = ["php", "-d", "error_reporting=0", "-r", PHP]
+    answer = subprocess.run(command, input=written, capture_output=True, text=True, check=True, timeout=30).stdout
+    for query, names in zip(queries, json.loads(answer), strict=True):
+        pairs = [field.replace("+", " ").partition("=")[0] for field in query.split("&") if field]
+        ours = {name_of(unquote(name, "latin-1")).partition("[")[0] for name in pairs} - {""}
+        assert ours == {bytes.fromhex(name).decode("latin-1") for name in names}, query
 
 
 SMUGGLED = {
