@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import random
+import signal
 import socket
 import ssl
 import subprocess
@@ -458,11 +459,16 @@ def run_here(capfd, monkeypatch, tmp_path):
             for name, value in env.items():
                 patch.setenv(name, value)
             capfd.readouterr()
+            broken_pipe = signal.getsignal(
+                signal.SIGPIPE
+            )  # which --output - lets end the process: not that of the tests
             try:
                 main(list(map(str, arguments)))
                 code = 0
             except SystemExit as end:
                 code = int(end.code or 0)
+            finally:
+                signal.signal(signal.SIGPIPE, broken_pipe)
         return Outcome(code, *capfd.readouterr())
 
     return run

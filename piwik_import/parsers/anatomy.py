@@ -71,4 +71,4 @@ def _anatomy(definition: Definition, line: str) -> Anatomy:
         return prefixes.anatomy(definition.regex, line)
     if definition.columns is not None:
         return keyed.of_row(definition.columns, definition.header, line)
-    return keyed.of_object(definition.json, definition.only, line)
+    return keyed.of_object(definition.json, definition.only, line, asks=not definition.calls)

@@ -18,8 +18,8 @@ MOST = 200
 """Values of one object that are listed."""
 
 
-def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str) -> Anatomy:
-    """Return what of an object is what."""
+def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str, *, asks: bool = True) -> Anatomy:
+    """Return what of an object is what, of one that must tell of a request if it `asks` for anything."""
     try:
         values = json_lines.load(line)
     except BadLine as error:
@@ -43,7 +43,7 @@ def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str) -
         if not condition({path: wanted})(values):
             missing.append(f"{path} that is {'there' if wanted is True else json.dumps(wanted)}")
     given = {field for several in fields.values() for field in several}
-    if "time" in given and not {*json_lines.REQUESTS} & given:
+    if asks and "time" in given and not {*json_lines.REQUESTS} & given:
         missing.append(f"a request at {_either([*_request_paths(keys)])}")
     return Anatomy(line, parts, None, " and ".join(missing))
 
