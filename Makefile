@@ -1,6 +1,6 @@
 PYTHON ?= python3
 
-.PHONY: test lint docs bench stress soak
+.PHONY: test lint docs bench stress soak fuzz
 test:
 	$(PYTHON) -m pytest
 
@@ -21,3 +21,6 @@ stress:
 
 soak:
 	PYTHONPATH=. $(PYTHON) tests/soak.py $(SECONDS)
+
+fuzz:
+	PYTHONPATH=. $(PYTHON) tests/fuzz.py $(if $(LINES),--lines $(LINES))

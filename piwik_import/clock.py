@@ -78,13 +78,23 @@ def two_part_reader(day_form: str, time_form: str) -> Callable[[str, str], datet
     times = _strptime(time_form) if time_form else None
     day_of = DAYS[day_form or "iso"] if days is None else lambda text: days(text).date()
     time_of = _time_of_day if times is None else lambda text: times(text).timetz()
-    return lambda day, text: _utc(datetime.combine(day_of(day), time_of(text)), zone)
+
+    def read(day: str, text: str) -> datetime:
+        try:
+            return _utc(datetime.combine(day_of(day), time_of(text)), zone)
+        except OverflowError as error:  # an hour or a year of twenty digits
+            raise ValueError(f"{day} {text}") from error
+
+    return read
 
 
 def _strptime(form: str) -> Callable[[str], datetime]:
     if "%" not in form:
         raise KeyError(form)
-    datetime.strptime(datetime.now(UTC).strftime(form), form)
+    try:
+        datetime.strptime(datetime.now(UTC).strftime(form), form)
+    except re.error as error:  # strptime's answer to a part that stands twice
+        raise ValueError(f"no form of a time: {error.msg}") from None
     return lambda text: datetime.strptime(text, form)
 
 

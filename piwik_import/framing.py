@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.wrappers import Unwrap, Wrapper
@@ -27,11 +27,14 @@ Text = tuple[str, int, int]
 HELD = 16 * LINE_LIMIT
 """Bytes of an object whose end is waited for; what is longer is cut, and read from there on as it looks."""
 
-BRACES = re.compile(rb'[^{}"]*+(?:"(?:[^"\\]|\\.)*+"[^{}"]*+)*+([{}])', re.DOTALL)
+BRACES = re.compile(rb'[^{}"]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^{}"]*+)*+([{}])', re.DOTALL)
 """All up to the next brace that is not within a text."""
 
-ENVELOPE = re.compile(rb'\s*\{\s*"(?:records|Records|events|logEvents)"\s*:\s*\[')
+ENVELOPE = re.compile(rb'\{\s*"(?:records|Records|events|logEvents)"\s*:\s*\[')
 """What may stand before the objects of an export, besides the bracket of an array."""
+
+BEGUN = re.compile(rb'\{\s*(?:"[A-Za-z]*(?:"\s*(?::\s*)?)?)?\Z')
+"""What may become an envelope when more of it comes."""
 
 
 def is_spread(head: bytes) -> bool:
@@ -44,7 +47,7 @@ def is_spread(head: bytes) -> bool:
     first, newline, rest = text.partition(b"\n")
     if ENVELOPE.match(text):
         return True
-    return bool(newline) and _end(first, 0) is None and rest[:1] not in (b"{", b"") and _end(text, 0) is not None
+    return bool(newline) and not _is_whole(first) and rest[:1] not in (b"{", b"") and _is_whole(text)
 
 
 def is_enough(head: bytes) -> bool:
@@ -80,37 +83,58 @@ def blocks(source: Source, definition: Definition, offset: int, line: int) -> It
     return source.blocks(offset, line)
 
 
-def _end(text: bytes, start: int) -> int | None:
-    """Return where the object ends that begins at `start`; None if it does not end."""
-    depth, at = 0, start
-    while found := BRACES.match(text, at):
-        depth += 1 if found[1] == b"{" else -1
-        at = found.end()
-        if depth == 0:
-            return at
-    return None
+@dataclass(slots=True)
+class Place:
+    """How far the objects in a text have been looked for: nothing is read twice, however long one takes to end."""
+
+    at: int = 0
+    depth: int = 0
+    """So many objects have begun and not ended."""
+    start: int = 0
+    """Where the outermost of them has begun."""
+
+
+def _spans(text: bytes, place: Place) -> Iterator[tuple[int, int]]:
+    """Yield where each object begins and ends, from a place on; the place is then where the text has said no more."""
+    while True:
+        if place.depth == 0:
+            start = text.find(b"{", place.at)
+            place.start = place.at = len(text) if start < 0 else start
+            if start < 0 or BEGUN.match(text, start):
+                return
+            if envelope := ENVELOPE.match(text, start):
+                place.at = envelope.end()
+                continue
+        found = BRACES.match(text, place.at)
+        if found is None:
+            return
+        place.at = found.end()
+        place.depth += 1 if found[1] == b"{" else -1
+        if place.depth == 0:
+            yield place.start, place.at
+
+
+def _is_whole(text: bytes) -> bool:
+    """Tell whether an object ends in a text."""
+    return next(_spans(text, Place()), None) is not None
 
 
 def _objects(data: bytes) -> Iterator[tuple[int, int, str]]:
     """Yield the whole objects in `data`: where each begins and ends, and its text."""
-    at = found.end() if (found := ENVELOPE.match(data)) else 0
-    while (start := data.find(b"{", at)) >= 0:
-        end = _end(data, start)
-        if end is None:
-            return
+    for start, end in _spans(data, Place()):
         yield start, end, data[start:end].decode("latin-1").replace("\n", " ").replace("\r", " ")
-        at = end
 
 
 def _json_blocks(source: Source, offset: int, line: int) -> Iterator[Block]:
     """Yield blocks of whole objects; what stands between two of them begins the later block."""
-    held, start = b"", offset
+    held, start, place = b"", offset, Place()
     with closing(source.pieces(offset, min(BLOCK_SIZE, LINE_LIMIT))) as pieces:
         for _, piece in pieces:
             held += piece
-            last = max((end for _, end, _ in _objects(held)), default=0)
+            last = max((end for _, end in _spans(held, place)), default=0)
             if last or len(held) > HELD:
                 data, held = (held[:last], held[last:]) if last else (held, b"")
+                place = Place(place.at - last, place.depth, place.start - last) if last else Place()
                 lines, end = data.count(b"\n"), start + len(data)
                 yield (
                     Block(data, start, end, line, lines) if last else Block(data[:SHOWN], start, end, line, lines, True)
@@ -124,10 +148,11 @@ def _json_blocks(source: Source, offset: int, line: int) -> Iterator[Block]:
 
 def _records_of_json(block: Block) -> Iterator[Text]:
     """Take the objects out of a block; what is left at the end of the last one is an object that is not whole."""
-    end = 0
-    for start, end, text in _objects(block.data):
-        shown = text if end - start <= LINE_LIMIT else text[:SHOWN]
-        yield shown, block.line + block.data.count(b"\n", 0, end), block.offset + end
+    end, line = 0, block.line
+    for start, stop, text in _objects(block.data):
+        line += block.data.count(b"\n", end, stop)
+        end = stop
+        yield text if end - start <= LINE_LIMIT else text[:SHOWN], line, block.offset + end
     if block.data.find(b"{", end) >= 0:
         rest = block.data[end:].decode("latin-1").strip(" \t\r\n,[]")
         yield rest[:LINE_LIMIT], block.line + block.data.rstrip().count(b"\n"), block.end

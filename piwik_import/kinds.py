@@ -129,12 +129,22 @@ def _is_item(sku: object, name: object = "", category: object = "", price: objec
     )
 
 
-TEXT = Kind("text", "a text", lambda _: True)
-NAME = Kind("text", "a text that is not empty", str.strip)
+LONGEST = 1 << 16
+"""Characters of a text: some servers take requests of that size, none larger ones. Matomo keeps 1024 of an address."""
+
+
+def _is_url(text: str) -> bool:
+    return len(text) <= LONGEST and WHOLE_URL.fullmatch(text) is not None
+
+
+WHOLE_URL = re.compile(r"(?s)[A-Za-z][A-Za-z0-9+.-]*://.+")
+
+TEXT = Kind("text", f"a text of up to {LONGEST:,} characters", lambda text: len(text) <= LONGEST)
+NAME = Kind("text", f"a text of 1 to {LONGEST:,} characters", lambda text: len(text) <= LONGEST and text.strip())
 FLAG = Kind("flag", "0 or 1", {"0", "1"}.__contains__)
 COOKIE = Kind("flag", "0, 1 or empty", {"0", "1", ""}.__contains__)
 ONE = Kind("flag", "1", "1".__eq__)
-URL = Kind("URL", "a full URL with its scheme", _like(r"(?s)[A-Za-z][A-Za-z0-9+.-]*://.+"))
+URL = Kind("URL", f"a full URL with its scheme, of up to {LONGEST:,} characters", _is_url)
 HEX16 = Kind("id", "16 hexadecimal digits", _like("[0-9A-Fa-f]{16}"))
 PAGE_VIEW = Kind("id", "six letters or digits", _like("[0-9A-Za-z]{6}"))
 ADDRESS = Kind("address", "a bare IPv4 or IPv6 address, without port or brackets", _is_address)

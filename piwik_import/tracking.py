@@ -125,22 +125,19 @@ def bulk_body(queries: Iterable[str], token: str | None) -> bytes:
     return f'{{"requests":[{requests}]{secret}}}'.encode("ascii")
 
 
-RESERVED = re.compile("[^A-Za-z0-9_.~/:-]")
-PERCENT = {chr(byte): f"%{byte:02X}" for byte in range(128)}
+RESERVED = str.maketrans(
+    {chr(byte): f"%{byte:02X}" for byte in range(128) if not re.match("[A-Za-z0-9_.~/:-]", chr(byte))}
+)
 HALF_PAIR = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
 
 
 def _quoted(text: str) -> str:
     if text.isascii():
-        return RESERVED.sub(_percent, text)  # quote() takes three times as long
+        return text.translate(RESERVED)  # quote() takes three times as long
     try:
         return quote(text, "/:", errors="surrogateescape")
     except UnicodeEncodeError:  # a JSON log may hold half of a pair, which stands for no byte and no character
         return quote(HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text), "/:", errors="surrogateescape")
-
-
-def _percent(reserved: re.Match[str]) -> str:
-    return PERCENT[reserved[0]]
 
 
 def _field(field: str) -> tuple[str, str]:

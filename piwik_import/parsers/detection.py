@@ -92,8 +92,8 @@ def recognise(
 
 def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
     """Return the format with another one that fits lines which it does not, in a log that several programs write."""
-    fates = zip((line for line in lines if not is_header(line)), found.records(lines), strict=True)
-    left = [line for line, fate in fates if isinstance(fate, BadLine)]
+    counted = lines if found.columns is None else [line for line in lines if not is_header(line)]
+    left = [line for line, fate in zip(counted, found.records(lines), strict=True) if isinstance(fate, BadLine)]
     within = left if found.wrapper is None else [*within_of(left, found.wrapper.compile())]
     others = [one for one in definitions if not one.calls]  # nothing but a format of calls knows what they mean
     _, another = _best(others, left, within, found.wrapper) if within else (None, None)

@@ -37,6 +37,8 @@ class Field(NamedTuple):
 
 def host(text: str) -> str | None:
     """Return the host in lower case without the dot at its end; with its port where it has one."""
+    if len(text) > LONGEST_HOST:
+        raise ValueError(f"'{printable(text, 60)}' is no host")
     name, port = split_port(text)
     name = name.rstrip(".").lower()
     if name in ("", "-", "_", "*"):
@@ -44,6 +46,10 @@ def host(text: str) -> str | None:
     if not re.fullmatch(r"\[[0-9a-f:.]+\]|[^\s,/?#@\\<>\":\[\]]+", name):
         raise ValueError(f"'{printable(text, 60)}' is no host")
     return f"{name}:{port}" if port else name
+
+
+LONGEST_HOST = 300
+"""Characters, with some to spare: a name has 253, its port five."""
 
 
 def _time(form: str) -> Convert:
@@ -76,10 +82,7 @@ def _text(form: str) -> Convert:
 
 def _without_pluses(text: str) -> str:
     """Read ``Mozilla/5.0+(compatible;++http://…)``: of two pluses the second is the agent's own, as in ``; +http``."""
-    return text if " " in text else PLUS.sub(r" \1", text)
-
-
-PLUS = re.compile(r"\+(\+?)")
+    return text if " " in text else text.replace("+", " ").replace("  ", " +")
 
 
 def _unquoted(text: str) -> str:
@@ -87,12 +90,15 @@ def _unquoted(text: str) -> str:
 
     CloudFront encoded twice until about 2020, and does it once since.
     """
-    if "%" not in text:
+    if "%" not in text or len(text) > LONGEST:
         return text
     if not ENCODED_ONCE.search(text):
         text = text.replace("%25", "%")
     return unquote(text, errors="surrogateescape")
 
+
+LONGEST = 1 << 16
+"""Characters of a text that is decoded: those of 1 MiB take 0.3 s, and a longer one is no part of a hit (`kinds`)."""
 
 ENCODED_ONCE = re.compile("%(?!25[0-9A-Fa-f]{2})")
 

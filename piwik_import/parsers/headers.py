@@ -25,6 +25,8 @@ DIRECTIVE = re.compile(r"#\s*(fields|date|start-date|software)\s*:\s*(.*)", re.I
 BLANK = "\N{ZERO WIDTH SPACE}".encode().decode("latin-1")
 """Stands behind names where a header was copied from Amazon's documentation."""
 LINE = re.compile(rb"\n(\0*+#[^\n]*+)")
+LONGEST = 1 << 14
+"""Characters of a directive; CloudFront's longest has 500."""
 HOUR, DAY = 60, 24 * 60
 
 
@@ -58,7 +60,7 @@ class Header(NamedTuple):
         found = DIRECTIVE.match(line)
         if found is None:
             return self
-        name, text = found[1].lower(), found[2].strip()
+        name, text = found[1].lower(), found[2][:LONGEST].strip()
         if name == "fields":
             return self._replace(fields=text.replace(BLANK, ""))
         if name == "software":

@@ -7,8 +7,9 @@ asked for by name; all else stands for itself. What a field may hold follows fro
 to the quote, the bracket, the space. ``{...}`` at the end allows further fields that nobody reads, ``{(}`` and ``{)}``
 enclose a part that may be absent, ``{ }`` is one space or several, ``{{`` and ``}}`` are braces.
 
-The strict expression is tried first. A line that it refuses may be one whose server did not escape quotes, so a
-second expression ends each quoted field at the first quote that the rest of the pattern could follow.
+The strict expression is tried first, in its quick form where that will do. A line that it refuses may be one whose
+server did not escape quotes, so another expression ends each quoted field at the first quote that the rest of the
+pattern could follow.
 """
 
 from __future__ import annotations
@@ -159,11 +160,11 @@ class Pattern:
             values["extra"] = f"extra_of(({', '.join(self._wanted)},))"
         code = (
             "def parse(line):\n"
-            "    found = '\\\\' not in line and quick(line) or match(line) or match_again(line)\n"
+            "    found = '\\\\' not in line and quick(line) or match_again(line)\n"
             f"    {', '.join(self.names)}, = found.groups()\n"
             f"    return new(Record, ({', '.join(values.values())}))\n"
         )
-        names = memos | {"quick": self._quick.match, "match": self._strict.match, "match_again": self._match_again}
+        names = memos | {"quick": self._quick.match, "match_again": self._match_again}
         names |= {"new": tuple.__new__, "Record": Record}
         exec(code, names)  # made of the names of `FIELDS` alone
         parse: Callable[[str], Record] = names["parse"]
@@ -174,18 +175,25 @@ class Pattern:
         match = self._quick.match
 
         def cut(line: str) -> tuple[str, ...] | None:
-            found = match(line)
-            return found.groups() if found is not None and "\\" not in line else None
+            found = match(line) if "\\" not in line else None
+            return None if found is None else found.groups()
 
         return Texts(self.names, cut, readers(dict(zip(self.names, self._forms, strict=True)), self._plain))
 
     def _match_again(self, line: str) -> re.Match[str]:
-        """Match `line` less strictly, or raise BadLine with the place where it stops being what it should."""
+        """Match `line` strictly, then less so, or raise BadLine with the place where it stops being what it should."""
+        is_long = len(line) > LONGEST
+        if (not is_long or "\\" in line) and (found := self._strict.match(line)):  # `quick` has said no of the others
+            return found
+        if is_long:
+            raise BadLine(f"longer than {LONGEST >> 10} KiB, and not as the lines of its format")
         if found := self._lenient.match(line):
             return found
-        found = self._beginning.match(line)
-        right = int(found.lastgroup[1:]) if found and found.lastgroup else 0  # so many steps
-        end = found.end() if found else 0
+        right = end = 0
+        for step in self._beginning:  # each has but one way to match where the one before it ended
+            if (found := step.match(line, end)) is None:
+                break
+            right, end = right + 1, found.end()
         names = [step.name for step in self._steps]
         # The first of these that is not the first of all: what stands at the beginning may be any word.
         begun = min(names.index(name) for name in ("time", *REQUESTS) if name in names[1:])
@@ -196,15 +204,9 @@ class Pattern:
         raise kind(f"column {end + 1}: expected {expected}")
 
     @cached_property
-    def _beginning(self) -> re.Pattern[str]:
-        """The expression of as many steps as a line has right, each with a group behind it that tells; always matches.
-
-        Only a broken line has it compiled, and reads it in one go however long it is.
-        """
-        text = ""
-        for number, step in reversed([*enumerate(self._steps, 1)]):
-            text = f"(?:{step.strict}(?P<s{number}>){text})?+"
-        return re.compile(text, re.DOTALL)
+    def _beginning(self) -> list[re.Pattern[str]]:
+        """The expression of each step; only a broken line has them compiled."""
+        return [re.compile(step.strict, re.DOTALL) for step in self._steps]
 
 
 def shapes_of(pieces: Sequence[str], at: int) -> tuple[str, str]:
@@ -250,7 +252,8 @@ def plain(text: str) -> str:
 
 
 LONGEST = 1 << 16
-"""Characters of a field whose other escapes are undone: those of 1 MiB take 0.1 s; no server takes so much."""
+"""Characters of a field whose other escapes are undone, and of a line that is tried in several ways: with 1 MiB that
+takes 0.1 s, and no server takes so much."""
 
 PAIR = "\ue000"
 """Stands for two backslashes; no byte is this character."""
@@ -273,7 +276,9 @@ def unescaped(text: str) -> str:
 
 def hash_escaped(text: str) -> str:
     """As `plain`, where ``#22`` stands for a quote: HAProxy's way, in which a backslash means nothing."""
-    return unescaped(HASH.sub(lambda e: chr(int(e[1], 16)), text) if "#" in text else text)
+    if "#" in text and len(text) <= LONGEST:
+        text = HASH.sub(lambda escape: chr(int(escape[1], 16)), text)
+    return unescaped(text)
 
 
 HASH = re.compile("#([0-9A-Fa-f]{2})")

@@ -10,6 +10,7 @@ cannot be stopped by a clock. So no line beyond `LONGEST` is tried.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,11 +88,12 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = ()) -> Par
     return parse
 
 
-def compiled(regex: str) -> re.Pattern[str]:
+def compiled(regex: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     """Compile `regex`; ``(?<name>`` is taken for Python's ``(?P<name>``. Raises FormatStringError."""
     python = re.sub(r"(?<!\\)\(\?<(?=[A-Za-z_])", "(?P<", regex)
     try:
-        return re.compile(python)
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # [[ may one day mean something else
+            return re.compile(python, flags)
     except re.error as error:
         at = error.pos or 0
         at -= python[:at].count("(?P<") - regex[:at].count("(?P<")

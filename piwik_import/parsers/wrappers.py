@@ -18,9 +18,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from piwik_import.errors import FormatError
+from piwik_import.errors import FormatError, FormatStringError
 from piwik_import.parsers import json_lines, paths, tables
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
+from piwik_import.parsers.regex import compiled
 
 KEYS = {"title": str, "source": str, "regex": str, "json": dict, "time": str, "goes_on": str, "ends": str}
 KEYS |= {"sample": list}
@@ -84,12 +85,12 @@ class Wrapper:
         """Return the function that takes a line out of it. Raises FormatError."""
         try:
             return self._compile_regex(self.regex) if self.regex is not None else self._compile_json()
-        except (ValueError, re.error) as error:
+        except (ValueError, FormatStringError) as error:
             raise FormatError(self.name, str(error)) from None
 
     def _compile_regex(self, regex: str) -> Unwrap:
-        fullmatch = re.compile(regex + r"\r?", re.DOTALL).fullmatch
-        goes_on, has = self.goes_on, NAMES & re.compile(regex).groupindex.keys()
+        fullmatch = compiled(regex + r"\r?", re.DOTALL).fullmatch
+        goes_on, has = self.goes_on, NAMES & compiled(regex).groupindex.keys()
         if "message" not in has:
             raise ValueError("the regex has no group `message`")
 
@@ -99,7 +100,7 @@ class Wrapper:
                 return None
             time = found["time"] if "time" in has else None
             stream = found["stream"] if "stream" in has else None
-            return Unwrapped(found["message"], time, stream, "part" in has and found["part"] == goes_on)
+            return Unwrapped(found["message"] or "", time, stream, "part" in has and found["part"] == goes_on)
 
         return unwrap
 
