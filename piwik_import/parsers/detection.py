@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
-from piwik_import.parsers import calls
+from piwik_import.parsers import calls, json_lines
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
@@ -73,17 +73,18 @@ def recognise(
     lists the formats if it was the user who gave them.
     """
     definitions = list(definitions)
-    best, most, found = Fit(), (0, 0), None
-    for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail):
+    most, found = (1, 0), None
+    # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
+    for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]:
         within = lines if wrapper is None else [*within_of(lines, wrapper.compile())]
         if len(within) < len(lines) * ENOUGH:
             continue
-        fit, one = _best(definitions, lines, within, wrapper)
+        sure = len(lines) * SURE
+        fit, one = _best(definitions, lines, within, wrapper, min(most[0], sure) if wrapper is None else most[0])
         said = 0 if wrapper is None else _said(lines, wrapper.compile())
-        if one is not None and (fit.points, said) > most:
-            best, most, found = fit, (fit.points, said), one
-        if wrapper is None and best.points > len(lines) * SURE:
-            break  # nothing is around lines that can be read as they are
+        # Nothing is around lines that can be read as they are.
+        if one is not None and ((fit.points, said) >= most or (wrapper is None and fit.points > sure)):
+            most, found = (fit.points, said), one
     if found is None:
         names = [one.name for one in definitions] if given else []
         raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
@@ -100,20 +101,27 @@ def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence
     return found if another is None else replace(found, also=another.within(None))
 
 
+MOST = 5
+"""Points that a line can have."""
+
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
 
 
 def _best(
-    definitions: Iterable[Definition], lines: Sequence[str], within: Sequence[str], wrapper: Wrapper | None
+    definitions: Iterable[Definition],
+    lines: Sequence[str],
+    within: Sequence[str],
+    wrapper: Wrapper | None,
+    least: int = 0,
 ) -> tuple[Fit, Definition | None]:
-    """Return the format that fits `lines` best within `wrapper`, if any fits enough of them."""
+    """Return the format that fits `lines` best within `wrapper`, if any fits enough of them, and for `least` points."""
     best, found = Fit(), None
     for one in definitions:
         if could_fit(one, within):
             wrapped = one.within(wrapper)
             try:
-                fit = fit_of(wrapped, lines)
+                fit = fit_of(wrapped, lines, max(least, best.points))
             except FormatError:  # what the user says of the fields does not go together with what it has
                 continue
             if fit[:5] > best[:5] and fit.is_enough(sum(not is_header(line) for line in lines)):
@@ -140,7 +148,8 @@ def could_fit(definition: Definition, lines: Sequence[str]) -> bool:
         literals = literals_of(definition.pattern)
         return any(_holds(line, literals) for line in lines)
     if definition.json:
-        return any(line.lstrip("\0 \t").startswith("{") for line in lines)
+        keys = json_lines.keys_of_time(definition.json)
+        return any(line.lstrip("\0 \t").startswith("{") and any(key in line for key in keys) for line in lines)
     return True
 
 
@@ -155,8 +164,8 @@ def _holds(line: str, literals: Sequence[str]) -> bool:
     return True
 
 
-def fit_of(definition: Definition, lines: Sequence[str]) -> Fit:
-    """Tell how well a format fits.
+def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
+    """Tell how well a format fits; not at all, if it cannot come to `least` points.
 
     A pattern takes almost any word for a client's host name, so ``www.example.org 192.0.2.1 - -`` would pass as
     a line without a virtual host. And almost any word would pass as a virtual host, so one that looks like none takes
@@ -173,7 +182,9 @@ def fit_of(definition: Definition, lines: Sequence[str]) -> Fit:
         fields, is_meant = len(columns.words_under(header)), bool(columns.known_by)
     with_host = "host" in definition.fields
     fit = points = others = detail = 0
-    for record in definition.records(lines):
+    for left, record in zip(range(len(lines), 0, -1), definition.records(lines), strict=False):
+        if points + left * MOST < least:  # so most formats need not look at most lines
+            return Fit()
         if isinstance(record, BadLine):
             others += isinstance(record, OtherLine)
             continue

@@ -129,6 +129,12 @@ def _is_absolute(keys: Keys) -> bool:
     return any(paths.split(one)[1] == "absolute" for name in REQUESTS for one in _several(keys.get(name, ())))
 
 
+def keys_of_time(keys: Keys) -> list[str]:
+    """Return what an object holds, one of it at least, that says a time: ends of keys, each with its quote."""
+    steps = [paths.split(one)[0] for one in _several(keys["time"])]
+    return [f'{[step for step in several if isinstance(step, str)][-1]}"' for several in steps]
+
+
 def _asks(values: dict[str, Any], keys: Keys) -> bool:
     """Tell whether an object has a value for the request, be it an empty one."""
     return any(

@@ -109,7 +109,8 @@ class Pattern:
         if opened is not None:
             raise ValueError("{(} stands without {)}")
         self._steps = [step for step in steps if step.strict]
-        self._strict, self._lenient, self._quick = [re.compile(text + r"\r?\Z", re.DOTALL) for text in _joined(steps)]
+        self._texts = [text + r"\r?\Z" for text in _joined(steps)]
+        self._quick = re.compile(self._texts[2], re.DOTALL)
         self.parse = self._compile()
 
     def _field(self, pieces: Sequence[str], at: int, wanted: Sequence[str]) -> Step:
@@ -202,6 +203,14 @@ class Pattern:
         if end == len(line):
             raise kind(f"the line ends where {expected} should follow")
         raise kind(f"column {end + 1}: expected {expected}")
+
+    @cached_property
+    def _strict(self) -> re.Pattern[str]:
+        return re.compile(self._texts[0], re.DOTALL)  # 2 ms that many a log, and a format that does not fit, need not pay
+
+    @cached_property
+    def _lenient(self) -> re.Pattern[str]:
+        return re.compile(self._texts[1], re.DOTALL)
 
     @cached_property
     def _beginning(self) -> list[re.Pattern[str]]:
