@@ -206,7 +206,9 @@ class Pattern:
 
     @cached_property
     def _strict(self) -> re.Pattern[str]:
-        return re.compile(self._texts[0], re.DOTALL)  # 2 ms that many a log, and a format that does not fit, need not pay
+        return re.compile(
+            self._texts[0], re.DOTALL
+        )  # 2 ms that many a log, and a format that does not fit, need not pay
 
     @cached_property
     def _lenient(self) -> re.Pattern[str]:
