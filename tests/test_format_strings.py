@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from piwik_import.errors import FormatError, FormatStringError, UsageError
+from piwik_import.hints import Hints
 from piwik_import.parsers import apache, catalogue, formatfile, logformat, nginx
 from piwik_import.parsers.choice import Choice, from_configuration, from_regex, listing
 from piwik_import.parsers.record import BadLine
@@ -605,3 +606,38 @@ def test_no_line_takes_more_than_time_in_proportion_to_its_length(string):
 
 LONG = 1 << 17
 """Characters of a line."""
+
+
+BEHIND_A_PROXY = r"(?P<ip>\S+) (?P<date>\S+ \S+) (?P<path>\S+) (?P<xff>.*) user=(?P<who>\S+) at=(?P<when>\S+)"
+FROM_A_PROXY = f"10.0.0.1 {CLF} /a 198.51.100.7, 203.0.113.9 user=jane at=2026-11-20T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("hints", "expected"),
+    [
+        ({}, {"ip": "10.0.0.1", "user": None, "time": WHEN}),
+        ({"fields": {"ip": ["xff"], "user": ["who"]}}, {"ip": "203.0.113.9", "user": "jane"}),
+        ({"fields": {"ip": ["none", "xff"]}, "trusted_proxies": ["203.0.113.0/24"]}, {"ip": "198.51.100.7"}),
+        ({"fields": {"time": ["when:iso8601"]}}, {"time": datetime(2026, 11, 20, 10, tzinfo=UTC)}),
+        ({"fields": {"path": ["who"]}}, {"path": "/jane"}),
+    ],
+    ids=["as it is", "places", "places and proxies", "a time", "a path"],
+)
+def test_fields_and_proxies_of_a_regular_expression_are_what_the_user_says(hints, expected):
+    definition = from_regex(BEHIND_A_PROXY, "").read_as(Hints(**hints), "")
+    record = definition.compile()(FROM_A_PROXY)
+    assert {name: getattr(record, name) for name in expected} == expected
+    moved = {group for groups in hints.get("fields", {}).values() for group in groups}
+    assert not {*definition.pieces} & {one.partition(":")[0] for one in moved}
+
+
+def test_trusted_proxies_of_a_regular_expression_are_those_of_its_list_of_addresses():
+    definition = from_regex(r"(?P<ip>.*) at (?P<date>\S+ \S+) (?P<path>\S+)", "")
+    line = f"198.51.100.7, 203.0.113.9 at {CLF} /a"
+    assert definition.compile()(line).ip == "203.0.113.9"
+    assert definition.read_as(Hints(trusted_proxies=["203.0.113.9"]), "").compile()(line).ip == "198.51.100.7"
+
+
+def test_a_field_in_a_group_that_there_is_not_is_refused():
+    with pytest.raises(UsageError, match=r"--field ip: the regular expression has no group a or b\."):
+        from_regex(BEHIND_A_PROXY, "").read_as(Hints(fields={"ip": ["a", "b"]}), "")

@@ -15,9 +15,10 @@ from piwik_import.errors import UsageError
 from piwik_import.hints import Hints
 from piwik_import.parsers import catalogue, client_address, json_lines
 from piwik_import.parsers.client_address import address
+from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.fields import host
 from piwik_import.parsers.json_lines import compile_json
-from piwik_import.parsers.pattern import Pattern, pieces_of, plain
+from piwik_import.parsers.pattern import Pattern, pieces_of
 from piwik_import.parsers.record import BadLine, Request, split_port
 from piwik_import.parsers.request import from_line, from_parts
 

@@ -40,7 +40,7 @@ reading = group(
         "fields",
         multiple=True,
         metavar="NAME=PATH",
-        help="Where a field lies: time=@timestamp, ip=request.client[0]; several paths are tried in turn.",
+        help="Where a field lies: time=@timestamp, ip=request.client[0], ip=GROUP; several are tried in turn.",
     ),
     option(
         "--timezone",

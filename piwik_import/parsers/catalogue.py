@@ -16,7 +16,7 @@ from piwik_import.mapping import read_table
 from piwik_import.parsers import calls, formatfile, tables
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.pattern import ESCAPES
+from piwik_import.parsers.escapes import ESCAPES
 
 KEYS: dict[str, type] = {
     "title": str,

@@ -35,7 +35,7 @@ class Definition:
     pattern: str | None = None
     """The line with ``{field}`` where a field stands: see `pattern`."""
     escapes: str = ""
-    """How the server writes what would break a line: a name of `pattern.ESCAPES`."""
+    """How the server writes what would break a line: a name of `escapes.ESCAPES`."""
     json: json_lines.Keys = field(default_factory=dict)
     """Field → path in an object, or several: see `json_lines`."""
     only: Mapping[str, only.Condition] = field(default_factory=dict)
@@ -54,6 +54,8 @@ class Definition:
     """How its group ``date`` is written."""
     plugin: Plugin | None = None
     """The code that reads its lines: see `plugin`."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """What the user says that its groups are: see `regex.Groups`."""
     recognised: bool = True
     """Whether it is tried on logs of which nobody has said what they are."""
     samples: tuple[Mapping[str, Any], ...] = ()
@@ -81,14 +83,14 @@ class Definition:
         if self.plugin is not None:
             return self.plugin.fields
         if self.regex is not None:
-            return groups_of(self.regex)
+            return groups_of(self.regex, self.groups)
         return tuple(dict.fromkeys(fields_of(self.pattern))) if self.pattern is not None else tuple(self.json)
 
     @property
     def pieces(self) -> tuple[str, ...]:
         """Name the further fields that its lines give to whoever asks for them, where they are known beforehand."""
         if self.regex is not None:
-            return further_groups_of(self.regex)
+            return further_groups_of(self.regex, self.groups)
         return tuple(pieces_of(self.pattern)) if self.pattern is not None else ()
 
     def may_have(self, name: str) -> bool:
@@ -123,7 +125,7 @@ class Definition:
         if self.columns is not None:
             return compile_columns(self.columns, self.header, wanted)
         if self.regex is not None:
-            return compile_regex(self.regex, self.time, wanted)
+            return compile_regex(self.regex, self.time, wanted, self.groups)
         if self.plugin is not None:
             return compile_plugin(self.name, self.plugin)
         if self.pattern is None:

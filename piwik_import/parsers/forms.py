@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from piwik_import import clock
-from piwik_import.errors import UsageError
+from piwik_import.errors import UsageError, printable
 from piwik_import.hints import Hints
-from piwik_import.parsers import client_address, paths
+from piwik_import.parsers import client_address, paths, regex
 from piwik_import.parsers.columns import Columns, is_whole
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.pattern import TOKEN
@@ -89,23 +89,21 @@ def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
     if columns is not None:
         fields_of = {name: [column(one) for one in specs] for name, specs in columns.fields_of.items()}
         columns = replace(columns, fields_of=fields_of)
-    time = placed.time
+    time, groups = placed.time, placed.groups
     if placed.regex is not None:
-        time = _zoned_regex(placed, hints)
+        time = time if not zone or "@" in time or "%z" in time else f"{time}@{zone}"
+        groups = _behind(placed.regex, groups, proxies)
     plugin = placed.plugin
     if plugin is not None and proxies:
         plugin = replace(plugin, trusted=proxies)
-    changed = replace(placed, pattern=pattern, json=json, columns=columns, time=time, wrapper=wrapper, also=also)
-    return replace(changed, plugin=plugin)
+    changed = replace(placed, pattern=pattern, json=json, columns=columns, wrapper=wrapper, also=also)
+    return replace(changed, time=time, groups=groups, plugin=plugin)
 
 
-def _zoned_regex(definition: Definition, hints: Hints) -> str:
-    """Return how the date of a regular expression is written. Raises UsageError for what it has no place for."""
-    if hints.trusted_proxies or hints.fields:
-        option = "--trusted-proxy" if hints.trusted_proxies else "--field"
-        raise UsageError(f"{option} is for formats, not for a regular expression: its groups say where the fields lie.")
-    form = definition.time
-    return form if hints.timezone is None or "@" in form or "%z" in form else f"{form}@{hints.timezone}"
+def _behind(expression: str, groups: regex.Groups, proxies: str) -> regex.Groups:
+    """Return the groups of a regular expression with trusted proxies in the form of the address."""
+    name = next((name for name in regex.compiled(expression).groupindex if groups.get(name, name) == "ip"), None)
+    return {**groups, name: f"ip:{proxies}"} if proxies and name is not None else groups
 
 
 def _joined(name: str, form: str) -> str:
@@ -124,8 +122,10 @@ def _zoned(form: str, zone: str, latest: str) -> str:
 
 def _placed(definition: Definition, hints: Hints) -> Definition:
     """Put the fields where the user says that they lie."""
-    if not hints.fields or definition.regex is not None or definition.plugin is not None:
+    if not hints.fields or definition.plugin is not None:
         return definition
+    if definition.regex is not None:
+        return _placed_groups(definition, definition.regex, hints.fields)
     if definition.columns is not None:
         return replace(definition, columns=_placed_columns(definition.columns, hints.fields))
     if definition.pattern is None:
@@ -144,6 +144,23 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
 def _formed(name: str, specs: Sequence[str]) -> Sequence[str]:
     """Read a time in whatever form it comes, where the user says where it lies and not how it is written."""
     return specs if name != "time" else [one if paths.split(one)[1] else f"{one}:any" for one in specs]
+
+
+def _placed_groups(definition: Definition, expression: str, fields: Mapping[str, Sequence[str]]) -> Definition:
+    """Say which groups of a regular expression the fields are: of each the first that there is. Raises UsageError."""
+    names = regex.compiled(expression).groupindex
+    time, groups = definition.time, {**definition.groups}
+    for field, specs in fields.items():
+        found = [one.partition(":")[::2] for one in specs if one.partition(":")[0] in names]
+        if not found:
+            raise UsageError(
+                f"--field {field}: the regular expression has no group {' or '.join(map(printable, specs))}."
+            )
+        (group, form), word = found[0], regex.PEER.get(field, (field,))[0]
+        groups |= {name: "" for name in names if regex.PEER.get(name, (name,))[0] == word}
+        groups[group] = word if field == "time" else _joined(word, form)
+        time = (form or time or "any") if field == "time" else time
+    return replace(definition, time=time, groups=groups)
 
 
 def _placed_columns(columns: Columns, fields: Mapping[str, Sequence[str]]) -> Columns:

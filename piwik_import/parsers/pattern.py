@@ -20,6 +20,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from piwik_import.memo import Memo
+from piwik_import.parsers.escapes import ESCAPES
 from piwik_import.parsers.extra import extra_of_texts
 from piwik_import.parsers.fields import (
     FIELDS,
@@ -41,6 +42,8 @@ TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 UNESCAPED = '[^"]*+'
 """The same as `QUOTED` in a line without a backslash: any character but one is found in a fifth of the time."""
 REQUESTS = ("request", "target", "path")
+LONGEST = 1 << 16
+"""Characters of a line that is tried in several ways: with 1 MiB that takes 0.1 s, and no server writes so much."""
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
 
@@ -240,62 +243,6 @@ def split(template: str) -> list[str]:
         else:
             pieces[-1] += part[:1] if at % 3 == 1 else part
     return pieces
-
-
-ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
-CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
-
-
-def plain(text: str) -> str:
-    """Return what a server logged as `text`: escapes undone, then the bytes read as UTF-8.
-
-    Apache writes ``\\"``, ``\\\\``, ``\\n`` and ``\\xhh``; nginx writes ``\\xHH`` for all of them, or ``\\u00XX``
-    (escape=json), and never a backslash that is not one of these, so one rule serves both. Bytes that are not UTF-8
-    become lone surrogates.
-    """
-    if "\\" in text:
-        # A function a character takes 0.2 s for a MiB of them. Before a pair of backslashes no other can stand.
-        text = text.replace("\\\\", PAIR).replace('\\"', '"')
-        if "\\" in text and len(text) <= LONGEST:
-            text = ESCAPE.sub(lambda escape: _characters[escape[0]], text)
-        text = text.replace(PAIR, "\\")
-    return unescaped(text)
-
-
-LONGEST = 1 << 16
-"""Characters of a field whose other escapes are undone, and of a line that is tried in several ways: with 1 MiB that
-takes 0.1 s, and no server takes so much."""
-
-PAIR = "\ue000"
-"""Stands for two backslashes; no byte is this character."""
-
-
-def _character(escape: str) -> str:
-    found = ESCAPE.fullmatch(escape)
-    assert found is not None
-    code = found[1] or found[2]
-    return chr(int(code, 16)) if code else CONTROL.get(found[3], found[3])
-
-
-_characters: Memo[str, str] = Memo(_character)
-
-
-def unescaped(text: str) -> str:
-    """Read the bytes of a text as UTF-8: all that there is to do where a server escapes nothing."""
-    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
-def hash_escaped(text: str) -> str:
-    """As `plain`, where ``#22`` stands for a quote: HAProxy's way, in which a backslash means nothing."""
-    if "#" in text and len(text) <= LONGEST:
-        text = HASH.sub(lambda escape: chr(int(escape[1], 16)), text)
-    return unescaped(text)
-
-
-HASH = re.compile("#([0-9A-Fa-f]{2})")
-
-ESCAPES: dict[str, Callable[[str], str]] = {"": plain, "hash": hash_escaped, "none": unescaped}
-"""How a server may write what would break its lines."""
 
 
 def fields_of(template: str) -> Iterator[str]:

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from piwik_import.clock import split_form
 from piwik_import.errors import FormatStringError
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
+from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.extra import extra_of_texts
 from piwik_import.parsers.fields import FIELDS, converter
-from piwik_import.parsers.pattern import plain
 from piwik_import.parsers.record import BadLine, Parser, Record
 
 LONGEST = 16 * 1024
@@ -41,21 +41,26 @@ CLF_TIME = "%d/%b/%Y:%H:%M:%S"
 """How the other importer takes a date to be written where nobody says."""
 
 
-def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = ()) -> Parser:
+Groups = Mapping[str, str]
+"""What the user says that groups are: name → ``field`` or ``field:form``, or nothing for one that shall be no field."""
+NOTHING: Groups = {}
+
+
+def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: Groups = NOTHING) -> Parser:
     """Return the parser of the lines that `regex` matches from their beginning on; `wanted` names further groups.
 
     `time` is the form of the group ``date`` or ``time``: a name of `clock.FORMS` or a pattern of strptime. A group
-    ``timezone`` is put behind it.
+    ``timezone`` is put behind it. What groups are by their names gives way to what the user has `told`.
 
     Raises FormatStringError for what is no regular expression, ValueError for one that lacks a group, KeyError for
     an unknown form.
     """
     match = compiled(regex).match
-    groups = {name: PEER.get(name, (name, "")) for name in compiled(regex).groupindex}
+    groups = _fields(regex, told)
     taken = {field: (name, form) for name, (field, form) in groups.items() if field in FIELDS}
     if "time" not in taken or not {"request", "target", "path"} & taken.keys():
         raise ValueError("it needs the groups `date` (or `time`) and `path` (or `request`)")
-    if lacking := set(wanted) - {*further_groups_of(regex)}:
+    if lacking := set(wanted) - {*further_groups_of(regex, told)}:
         raise ValueError(f"no such group: {', '.join(sorted(lacking))}")
     extra = extra_of_texts(wanted, plain) if wanted else None
     zoned = "timezone" in groups
@@ -102,12 +107,17 @@ def compiled(regex: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
         raise FormatStringError(regex, 0, f"no regular expression: {error}") from None
 
 
-def groups_of(regex: str) -> tuple[str, ...]:
+def _fields(regex: str, told: Groups) -> dict[str, tuple[str, str]]:
+    """Return which field each group is, and in which form."""
+    named = {name: PEER.get(name, (name, "")) for name in compiled(regex).groupindex}
+    return named | {name: spec.partition(":")[::2] for name, spec in told.items()}
+
+
+def groups_of(regex: str, told: Groups = NOTHING) -> tuple[str, ...]:
     """Name the fields that a regular expression gives."""
-    fields = (PEER.get(name, (name, ""))[0] for name in compiled(regex).groupindex)
-    return tuple(dict.fromkeys(field for field in fields if field in FIELDS))
+    return tuple(dict.fromkeys(field for field, _ in _fields(regex, told).values() if field in FIELDS))
 
 
-def further_groups_of(regex: str) -> tuple[str, ...]:
+def further_groups_of(regex: str, told: Groups = NOTHING) -> tuple[str, ...]:
     """Name the groups of a regular expression that are no fields."""
-    return tuple(name for name in compiled(regex).groupindex if name not in {*PEER, *FIELDS, "timezone"})
+    return tuple(name for name, (field, _) in _fields(regex, told).items() if field not in {*FIELDS, "timezone"})
