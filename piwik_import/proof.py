@@ -18,8 +18,8 @@ from piwik_import.errors import FormatError, UnknownFormat, pointed, printable
 from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import could_fit, lines_of, recognise
+from piwik_import.parsers.escapes import unescaped
 from piwik_import.parsers.formatfile import written
-from piwik_import.parsers.pattern import unescaped
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.wrappers import Wrapper

@@ -90,14 +90,14 @@ def test_a_part_that_stands_twice_in_the_form_of_a_time_is_refused(form):
     "line", ["<165>1 2026-11-21T08:15:02Z web1 nginx 311 - -", "<40>1 2026-11-21T08:15:02Z h a - - -"]
 )
 def test_syslog_without_a_message_is_no_line_of_the_log(line):
-    parse = catalogue.named("combined").within(wrappers.named("syslog_5424")).compile()
+    parse = catalogue.named("combined").within(wrappers.known()["syslog_5424"]).compile()
     with pytest.raises(OtherLine):
         parse(line)
 
 
 def test_a_line_that_begins_as_a_comment_does_not_keep_a_wrapped_log_from_being_recognised():
     lines = [*[f"web-1  | {COMBINED}"] * 3, "# Attaching", "#Fields: date time"]
-    found = recognise("log", lines, catalogue.recognisable(), [None, wrappers.named("compose")])
+    found = recognise("log", lines, catalogue.recognisable(), [None, wrappers.known()["compose"]])
     assert found.label == "combined in compose"
 
 

@@ -68,7 +68,7 @@ def _anatomy(definition: Definition, line: str) -> Anatomy:
     if definition.plugin is not None:
         return _of_plugin(definition, line)
     if definition.regex is not None:
-        return prefixes.anatomy(definition.regex, line)
+        return prefixes.anatomy(definition.regex, line, definition.groups)
     if definition.columns is not None:
         return keyed.of_row(definition.columns, definition.header, line)
     return keyed.of_object(definition.json, definition.only, line, asks=not definition.calls)

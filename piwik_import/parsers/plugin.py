@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from piwik_import.errors import printable
 from piwik_import.memo import Memo
 from piwik_import.parsers import client_address
-from piwik_import.parsers.pattern import unescaped
+from piwik_import.parsers.escapes import unescaped
 from piwik_import.parsers.record import BadLine, Parser, Record, Request
 
 GROUP = "piwik_import.parsers"

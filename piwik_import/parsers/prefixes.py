@@ -13,7 +13,7 @@ from typing import NamedTuple
 from piwik_import.errors import FormatStringError
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.parts import Anatomy, Part
-from piwik_import.parsers.regex import LONGEST, PEER, compiled
+from piwik_import.parsers.regex import LONGEST, NOTHING, Groups, compiled, fields_by_group
 
 ELEMENT = re.compile(
     r"""(?: (?P<open> \( (?: \? (?: P?<\w+> | <?[=!] | > | [aiLmsux-]*: ) )? )
@@ -37,11 +37,11 @@ class Cut(NamedTuple):
     """How many parentheses are open there."""
 
 
-def anatomy(regex: str, line: str) -> Anatomy:
-    """Return what of a line is what in an expression, which must compile."""
+def anatomy(regex: str, line: str, told: Groups = NOTHING) -> Anatomy:
+    """Return what of a line is what in an expression, which must compile; `told` is what the user says of groups."""
     found = compiled(regex).match(line)
     if found is not None:
-        return Anatomy(line, _parts(found))
+        return Anatomy(line, _parts(found, told))
     if len(line) > LONGEST:
         return Anatomy(line, [], None, f"at most {LONGEST >> 10} KiB")
     cuts = [*_cuts(regex)]
@@ -52,17 +52,18 @@ def anatomy(regex: str, line: str) -> Anatomy:
             continue
         if found is not None:
             element = _element(regex, cut.at)
-            parts = [part for part in _parts(found) if part.text]
+            parts = [part for part in _parts(found, told) if part.text]
             return Anatomy(line, parts, found.end(), f"what '{element}' matches")
     return Anatomy(line, [], None, "another line: of such an expression it cannot be told where it stops")
 
 
-def _parts(found: re.Match[str]) -> list[Part]:
+def _parts(found: re.Match[str], told: Groups) -> list[Part]:
     """Return the pieces that the groups of a match hold."""
     places = [(found.start(name), name) for name in found.re.groupindex if found[name] is not None]
     parts = []
+    fields = fields_by_group(found.re.pattern, told)
     for start, name in sorted(places):
-        field, _ = PEER.get(name, ("time" if name == "timezone" else name, ""))
+        field = "time" if name == "timezone" else fields[name][0]
         parts.append(Part(found[name], (field,) if field in FIELDS else (), start, name))
     return parts
 

@@ -14,10 +14,10 @@ from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import ENOUGH, could_fit, fit_of, within_of
+from piwik_import.parsers.escapes import unescaped
 from piwik_import.parsers.fields import reader
 from piwik_import.parsers.headers import Header, is_header
 from piwik_import.parsers.parts import Anatomy, Part
-from piwik_import.parsers.pattern import unescaped
 from piwik_import.parsers.record import BadLine, OtherLine
 from piwik_import.parsers.wrappers import Wrapper
 

@@ -56,7 +56,7 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
     an unknown form.
     """
     match = compiled(regex).match
-    groups = _fields(regex, told)
+    groups = fields_by_group(regex, told)
     taken = {field: (name, form) for name, (field, form) in groups.items() if field in FIELDS}
     if "time" not in taken or not {"request", "target", "path"} & taken.keys():
         raise ValueError("it needs the groups `date` (or `time`) and `path` (or `request`)")
@@ -107,17 +107,19 @@ def compiled(regex: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
         raise FormatStringError(regex, 0, f"no regular expression: {error}") from None
 
 
-def _fields(regex: str, told: Groups) -> dict[str, tuple[str, str]]:
-    """Return which field each group is, and in which form."""
+def fields_by_group(regex: str, told: Groups = NOTHING) -> dict[str, tuple[str, str]]:
+    """Return which field each group is, by the name of the group, and in which form."""
     named = {name: PEER.get(name, (name, "")) for name in compiled(regex).groupindex}
     return named | {name: spec.partition(":")[::2] for name, spec in told.items()}
 
 
 def groups_of(regex: str, told: Groups = NOTHING) -> tuple[str, ...]:
     """Name the fields that a regular expression gives."""
-    return tuple(dict.fromkeys(field for field, _ in _fields(regex, told).values() if field in FIELDS))
+    return tuple(dict.fromkeys(field for field, _ in fields_by_group(regex, told).values() if field in FIELDS))
 
 
 def further_groups_of(regex: str, told: Groups = NOTHING) -> tuple[str, ...]:
     """Name the groups of a regular expression that are no fields."""
-    return tuple(name for name, (field, _) in _fields(regex, told).items() if field not in {*FIELDS, "timezone"})
+    return tuple(
+        name for name, (field, _) in fields_by_group(regex, told).items() if field not in {*FIELDS, "timezone"}
+    )
