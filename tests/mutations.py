@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ class Mutator:
                     self._dice.choice(self._odd).encode("latin-1", "replace").decode("utf-8", "surrogateescape")
                 )
             else:
-                holder[key] = self._dice.choice(VALUES)
+                holder[key] = deepcopy(self._dice.choice(VALUES))
         text = json.dumps(
             values, ensure_ascii=self._dice.random() < 0.5, separators=self._dice.choice(((",", ":"), (", ", ": ")))
         )

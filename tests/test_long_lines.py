@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from contextlib import suppress
 
@@ -16,6 +17,15 @@ from piwik_import.source import LINE_LIMIT
 FORMATS = [pytest.param(one, id=name) for name, one in catalogue.known().items()]
 SOME = ["combined", "haproxy_host_agent", "s3", "iis", "iis_native", "cloudflare", "json", "caddy"]
 MIB = 1 << 20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small():
+    """Have what a test process holds, many times what an import does, not looked at whenever a line has many values."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.mark.parametrize("log_format", FORMATS)
