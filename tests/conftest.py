@@ -459,9 +459,7 @@ def run_here(capfd, monkeypatch, tmp_path):
             for name, value in env.items():
                 patch.setenv(name, value)
             capfd.readouterr()
-            broken_pipe = signal.getsignal(
-                signal.SIGPIPE
-            )  # which --output - lets end the process: not that of the tests
+            broken_pipe = signal.getsignal(signal.SIGPIPE)  # --output - has it end the process: not that of the tests
             try:
                 main(list(map(str, arguments)))
                 code = 0

@@ -278,7 +278,7 @@ def test_groups_bots_and_objects_of_other_kinds_are_left_out_and_counted():
 
 def test_an_event_without_a_name_is_an_invalid_line():
     (bad,) = translated(track("")).bad
-    assert bad.reason.startswith("e_a: must be a text that is not empty")
+    assert bad.reason.startswith("e_a: must be a text of 1 to")
 
 
 # Ecommerce
