@@ -35,7 +35,7 @@ FILLERS = [
 ]  # fmt: skip
 """What a line is filled with, over and over."""
 
-FEW = ['"', "\\", '\\"', " ", "]", "}", ",a", "1,", "\\x22", "\xe9", "%", "+", "a.", '":[']
+FEW = ['"', "\\", '\\"', " ", "]", "}", ",a", "1,", "1, ", "\\x22", "\xe9", "%", "+", "a.", '":[']
 """Those that have cost the most."""
 
 JSON_FILLERS = ["a", '"', "\\", "\n", "\xe9", "\ud800", "/", "%", "?&", "0", " ", "1.2.3.4,", "+", "=", ":"]
@@ -47,7 +47,7 @@ def shapes(definition: Definition, size: int = LINE_LIMIT, *, few: bool = False)
     """Yield lines of `size` bytes without their newline, each with its name: the first sample filled up."""
     line = line_of(definition)
     size -= 1
-    places = sorted({len(line) * part // 12 for part in ((4, 7, 10) if few else range(1, 13))})
+    places = sorted({len(line) * part // 12 for part in ((7,) if few else range(1, 13))})
     for filler in FEW if few else FILLERS:
         filling = filler * (size // len(filler) + 1)
         yield f"{filler!r} alone", filling[:size]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 
 from piwik_import.express import applies
@@ -154,6 +155,7 @@ def broken(draw: st.DrawFn, lines: st.SearchStrategy[str]) -> str:
 
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("name", LINES)
+@settings_of_hypothesis(max_examples=40)  # and of twenty kinds
 @given(data=st.data())
 def test_any_lines_come_to_the_same_either_way(name, settings, data):
     lines = data.draw(st.lists(broken(LINES[name]), min_size=1, max_size=8))

@@ -88,7 +88,7 @@ def import_now(run_here, server):
 def test_each_line_of_a_month_arrives_once(import_now, start_program, server, tracker, tmp_path, names):
     site = Site(tmp_path / "access.log")
     named = site.log if names == "log" else tmp_path / "access.log*"
-    days, rotations, doubtful = (30 if names == "log" else 10), 0, set()
+    days, rotations, doubtful = (30 if names == "log" else 5), 0, set()
     in_flight: set[str] = set()
     for day in range(days):
         for hour in range(24):

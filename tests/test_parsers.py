@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -592,70 +590,6 @@ def test_undoing_escapes_takes_any_text(text):
 def plain_escaped(text: str) -> str:
     """As nginx writes it."""
     return "".join(c if " " <= c < "\x7f" and c not in '"\\' else f"\\x{ord(c):02X}" for c in text)
-
-
-LONG = 1 << 20
-BEFORE = {
-    "line": "",
-    "request": LINE[: LINE.index("GET")],
-    "agent": LINE[: LINE.index("Agent")],
-}
-BEFORE_JSON = {
-    "line": "",
-    "address": '{"ip":"',
-    "date": dumped()[: dumped().index("2020")],
-}
-REPEATED = [
-    '"',
-    "\\",
-    '\\"',
-    " ",
-    "[",
-    "]",
-    "0",
-    ",",
-    "1,",
-    "10.0.0.1, ",
-    "1, ",
-    '" ',
-    '" 2',
-    '" "',
-    '] "',
-    "\\x22",
-    "a.",
-    "\xff",
-    "{",
-    '":[',
-    "a ,",
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "before"),
-    [
-        pytest.param(name, before, id=f"{name}, {where}")
-        for name, one in catalogue.known().items()
-        for where, before in (BEFORE_JSON if one.json else BEFORE).items()
-    ],
-)
-def test_no_line_of_1_mib_costs_more_than_its_length(name, before):
-    for piece in REPEATED:
-        after = '"}' if before.startswith("{") else ""
-        text = before + piece * (LONG // len(piece)) + after
-        assert cost(PARSERS[name], text) < 0.2, piece
-
-
-def cost(parse, text: str) -> float:
-    """The least CPU time of a few tries: another process may be in the way of one."""
-    best = 1.0
-    for _ in range(3):
-        began = time.process_time()
-        with suppress(BadLine):
-            parse(text)
-        best = min(best, time.process_time() - began)
-        if best < 0.1:
-            break
-    return best
 
 
 BEHIND = {

@@ -945,4 +945,4 @@ def test_after_kill_9_only_what_was_in_doubt_comes_twice(seed):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_after_a_signal_that_asks_nothing_comes_twice(number):
-    stress.campaign(10 + number, 6, number=number, lines=400)
+    stress.campaign(10 + number, 4, number=number, lines=400)
