@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 PLACEHOLDER = "http://localhost"
 """Where pages are in a dry run that knows no better: nothing is sent, so nobody is asked."""
 
-TURN = 0.0005
+TURN = 0.0001
 """Seconds that a thread may keep the interpreter while others want it. With Python's 5 ms a lane whose answer has come
-waits that long for the thread that parses: with eight lanes and answers in 50 ms, 4 % fewer requests went out."""
+waits that long for the thread that parses, and again after each call that lets go of the interpreter: to write 1,000
+hits down as in doubt took 4 ms with 0.5 ms here. Shorter turns cost no CPU that could be measured."""
 
 
 Show = Callable[[], AbstractContextManager[None]]
