@@ -251,10 +251,23 @@ def test_another_date_line_counts_from_there():
     assert [f"{one.time:%m-%d}" for one in W3C_LOG.records(lines)] == ["11-21", "12-24", "12-25"]
 
 
+def test_the_example_of_the_w3c_is_read_with_its_date():
+    lines = [
+        "#Version: 1.0",
+        "#Date: 12-Jan-2026 00:00:00",
+        "#Fields: time cs-method cs-uri",
+        "00:34:23 GET /foo/bar.html",
+    ]
+    assert [one.time for one in W3C_LOG.records(lines)] == [datetime(2026, 1, 12, 0, 34, 23, tzinfo=UTC)]
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "#Date: 24/Dec/2026 08:00:00",
+        "#Date: 24-Foo-2026 08:00:00",
+        "#Date: x-Dec-2026",
+        "#Date: 32-Dec-2026",
         "#Date: soon",
         "#",
         "##",

@@ -123,6 +123,18 @@ def test_two_formats_in_the_log_of_a_container_are_both_read():
         parse(lines[3])
 
 
+def test_a_log_in_which_the_format_changes_is_read_in_all_of_them():
+    lines = [*[COMBINED] * 9, *[VHOST_COMBINED] * 3, *[COMMON] * 3]
+    found = recognise("log", lines, KNOWN.values())
+    assert found.label == "combined and vhost_combined and common"
+    assert [found.compile()(line).host for line in (COMBINED, VHOST_COMBINED, COMMON)][::2] == [None, None]
+
+
+@pytest.mark.parametrize("odd", [[COMMON], [ERROR] * 9, [SSHD] * 9, [COMBINED[:70]] * 9])
+def test_a_few_odd_lines_and_those_of_another_log_are_no_second_format(odd):
+    assert recognise("log", [*[COMBINED] * 40, *odd], KNOWN.values()).label == "combined"
+
+
 def test_a_log_of_which_few_lines_tell_of_requests_is_recognised_where_the_others_are_known_for_what_they_are():
     caddy = KNOWN["caddy"].samples[0]["line"]
     other = '{"level":"debug","ts":1742400753.05,"logger":"http.handlers.reverse_proxy","msg":"selected upstream"}'

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from piwik_import.errors import FormatError, FormatStringError, UsageError
 from piwik_import.hints import Hints
-from piwik_import.parsers import apache, catalogue, formatfile, logformat, nginx
+from piwik_import.parsers import apache, catalogue, formatfile, goaccess, logformat, nginx
 from piwik_import.parsers.choice import Choice, from_configuration, from_regex, listing
 from piwik_import.parsers.record import BadLine
 
@@ -280,6 +280,11 @@ def test_date_and_time_of_goaccess_may_be_given():
     assert epoch.compile()("1795248902.000 192.0.2.1 /").time == WHEN
 
 
+@pytest.mark.parametrize("name", goaccess.NAMED)
+def test_goaccess_own_names_need_not_be_said_to_be_its_own(name):
+    assert logformat.read(name).pattern == logformat.read(f"goaccess:{name}").pattern
+
+
 def test_day_and_time_of_day_may_stand_apart():
     record = logformat.read("%{%F}t %h %{%T}t %U").compile()("2026-11-21 192.0.2.1 08:15:02 /")
     assert record.time == WHEN
@@ -306,6 +311,7 @@ ERRORS = {
     "tomcat's directive": ("tomcat:%h %t %r %Q", 9, "%Q is nothing that Tomcat"),
     "tomcat's other valve": ("tomcat:date time cs-uri", 0, "ExtendedAccessLogValve"),
     "java's letters": ("%h %{yyyy-ww}t %r %S %{a}s", 10, "ww of SimpleDateFormat"),
+    "nginx's escape": ("escape=xml $remote_addr [$time_local] $uri", 7, "escape=default, escape=json and escape=none"),
     "goaccess's specifier": ("goaccess:%h %^[%d:%t %^] %y", 16, "%y is no specifier of GoAccess"),
 }
 

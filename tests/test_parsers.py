@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from piwik_import.errors import UsageError
 from piwik_import.hints import Hints
-from piwik_import.parsers import catalogue, client_address, json_lines
+from piwik_import.parsers import anatomy, catalogue, client_address, json_lines, logformat
 from piwik_import.parsers.client_address import address
 from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.fields import host
@@ -640,6 +640,33 @@ def test_a_list_beside_the_address_counts_only_behind_a_trusted_proxy():
     assert behind(line % "10.0.0.1").ip == "198.51.100.9"
     assert behind(line % "192.0.2.7").ip == "192.0.2.7"
     assert behind(line.replace("xff", "x") % "198.51.100.9, 10.0.0.1").ip == "198.51.100.9"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("nginx_main", '%s - - [21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" 200 3 "-" "x" "%s"'),
+        ("nginx_time", '%s - - [21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" 200 3 "-" "x" "%s" 0.250'),
+    ],
+)
+def test_a_list_beside_the_address_in_a_line_of_text_counts_only_behind_a_trusted_proxy(name, line):
+    known = catalogue.known()[name]
+    behind = known.read_as(Hints(trusted_proxies=["10.0.0.0/8", "198.51.100.9"]), "")
+    assert not behind.is_usual  # the short way would take the address alone
+    parse, chain = behind.compile(), "1.2.3.4, 203.0.113.1, 198.51.100.9"
+    assert known.compile()(line % ("10.0.0.1", chain)).ip == "10.0.0.1"
+    assert parse(line % ("10.0.0.1", chain)).ip == "203.0.113.1"
+    assert parse(line % ("192.0.2.7", chain)).ip == "192.0.2.7"
+    assert parse(line % ("10.0.0.1", "-")).ip == "10.0.0.1"
+    assert behind.compile(["http_x_forwarded_for"])(line % ("10.0.0.1", chain)).extra == {"http_x_forwarded_for": chain}
+    parts = anatomy.dissect(behind, line % ("10.0.0.1", chain)).anatomy.parts
+    assert [part.fields for part in parts if part.name == "http_x_forwarded_for"] == [("forwarded",)]
+
+
+def test_a_pasted_string_may_have_the_header_forwarded_beside_the_address():
+    known = logformat.read('%h "%{Forwarded}i" %t "%r" %>s').read_as(Hints(trusted_proxies=["10.0.0.0/8"]), "")
+    line = '10.0.0.1 "for=192.0.2.60, for=\\"[2001:db8::17]:4711\\"" [21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" 200'
+    assert known.compile()(line).ip == "2001:db8::17"
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ WHOLE = {  # format, lines, hits, left out, bad
     # Line 2 lacks ident and user.
     "combined_bad_lnav.log": ("combined", 3, 2, {}, [2]),
     # 1 and 13 to 15 are of the common format, 9 to 12 have a virtual host; 8 is cut in the user agent.
-    "apache_access_plaso.log": ("combined", 15, 6, {}, [1, 8, 9, 10, 11, 12, 13, 14, 15]),
+    "apache_access_plaso.log": ("combined and vhost_combined and common", 15, 14, {}, [8]),
     # 6 is of the common format, 7 has a virtual host, 8 and 9 are of an error log.
-    "crowdsec_apache2-logs.log": ("combined", 9, 5, {}, [6, 7, 8, 9]),
+    "crowdsec_apache2-logs.log": ("combined and vhost_combined and common", 9, 7, {}, [8, 9]),
     # 6 has a virtual host, 8 lacks the user, 9 is of an error log.
-    "crowdsec_nginx_http-logs.log": ("combined", 9, 6, {}, [6, 8, 9]),
+    "crowdsec_nginx_http-logs.log": ("combined and vhost_combined", 9, 7, {}, [8, 9]),
 }
 
 

@@ -72,7 +72,7 @@ class Definition:
     @property
     def label(self) -> str:
         """What people are told: the name, and what is around the lines."""
-        names = self.name if self.also is None else f"{self.name} and {self.also.name}"
+        names = self.name if self.also is None else f"{self.name} and {self.also.label}"
         return names if self.wrapper is None else f"{names} in {self.wrapper.name}"
 
     @property

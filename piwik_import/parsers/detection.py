@@ -88,21 +88,36 @@ def recognise(
     if found is None:
         names = [one.name for one in definitions] if given else []
         raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
-    return _with_another(found, lines, definitions) if found.wrapper is not None or found.only else found
+    return _with_others(found, lines, definitions)
 
 
-def _with_another(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
-    """Return the format with another one that fits lines which it does not, in a log that several programs write."""
+def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
+    """Return the format with others that fit lines which it does not: several programs write, or one changed its mind.
+
+    A line that nothing is around, and that no other program is known to write into, may just be broken: so it takes
+    some lines, from addresses, to say that another format is meant. What a header says goes for all lines below it.
+    """
     counted = lines if found.columns is None else [line for line in lines if not is_header(line)]
     left = [line for line, fate in zip(counted, found.records(lines), strict=True) if isinstance(fate, BadLine)]
+    few = len(counted) * FEW
+    is_shared = found.wrapper is not None or bool(found.only)
+    if not is_shared and (len(left) < few or found.columns is not None):
+        return found
     within = left if found.wrapper is None else [*within_of(left, found.wrapper.compile())]
-    others = [one for one in definitions if not one.calls]  # nothing but a format of calls knows what they mean
-    _, another = _best(others, left, within, found.wrapper) if within else (None, None)
-    return found if another is None else replace(found, also=another.within(None))
+    # Nothing but a format of calls knows what they mean.
+    others = [one for one in definitions if not one.calls and (is_shared or one.columns is None)]
+    fit, another = _best(others, left, within, found.wrapper) if within else (Fit(), None)
+    is_sure = fit.lines >= few and fit.points >= fit.lines * FROM_ADDRESSES
+    if another is None or not (is_sure or is_shared):
+        return found
+    return replace(found, also=_with_others(another, left, definitions).within(None))
 
 
 MOST = 5
 """Points that a line can have."""
+
+FROM_ADDRESSES = 4
+"""Points for a line whose client is an address."""
 
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""

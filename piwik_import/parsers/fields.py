@@ -249,6 +249,20 @@ def converter(name: str, form: str, decode: Callable[[str], str] | None = None) 
     return Memo(read, limit=RECENT) if name == "time" else Memo(read)
 
 
+def behind_reader(
+    form: str, decode: Callable[[str], str] | None = None
+) -> Callable[[tuple[str | None, str | None]], str | None]:
+    """As `reader`, for an address and the list of those before it: proxies in `form` are believed."""
+    read = reader("ip", form, decode)
+
+    def value(texts: tuple[str | None, str | None]) -> str | None:
+        peer, behind = texts
+        found: str | None = read(peer if {peer, behind} & {None, ABSENT, ""} else f"{behind}, {peer}")
+        return found
+
+    return value
+
+
 def two_parts(
     forms: Mapping[str, str], decode: tuple[Callable[[str], str], Callable[[str], str]] = (str, str)
 ) -> Memo[tuple[str | None, str | None], datetime]:

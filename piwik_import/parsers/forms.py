@@ -17,13 +17,15 @@ from piwik_import.hints import Hints
 from piwik_import.parsers import client_address, paths, regex
 from piwik_import.parsers.columns import Columns, is_whole
 from piwik_import.parsers.fields import FIELDS
-from piwik_import.parsers.pattern import TOKEN
+from piwik_import.parsers.pattern import FORWARDED, TOKEN
 
 if TYPE_CHECKING:
     from piwik_import.parsers.definition import Definition
 
 MARK = "\0"
 """What stands between the time of a wrapper and a line that has none: nothing that a line holds."""
+BESIDE = re.compile(r"\{\*((?:http_|proxy_add_)?x[-_]forwarded[-_]for|(?:http_)?forwarded)\}", re.IGNORECASE)
+"""A piece of a pattern that trusted proxies have written beside the address: X-Forwarded-For, or Forwarded."""
 KEY = "time of what is around"
 """The key that such a time gets in an object."""
 
@@ -77,6 +79,8 @@ def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
         return _joined(text.removesuffix(f":{form}") if form else text, formed(name, form))
 
     pattern = None if placed.pattern is None else TOKEN.sub(token, placed.pattern)
+    if pattern is not None and proxies and "ip" in placed.fields:
+        pattern = BESIDE.sub(rf"{{*\1:{FORWARDED}}}", pattern, count=1)
     json = {
         name: spec(name, specs) if isinstance(specs, str) else [spec(name, one) for one in specs]
         for name, specs in placed.json.items()

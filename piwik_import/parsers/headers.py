@@ -67,9 +67,21 @@ class Header(NamedTuple):
             return self._replace(software=text)
         day, _, rest = text.partition(" ")
         with suppress(ValueError):
-            date.fromisoformat(day)
+            day = _day(day).isoformat()
             return self._replace(date=day, minute=minute_of(rest) or 0, passed=rest.endswith("passed"))
         return self
+
+
+MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
+
+
+def _day(text: str) -> date:
+    """Read 2026-11-21, or 21-Nov-2026 as the examples of the W3C's draft have it. Raises ValueError."""
+    day, *month_and_year = text.split("-")
+    if len(month_and_year) != 2 or not month_and_year[0].isalpha():
+        return date.fromisoformat(text)
+    month, year = month_and_year
+    return date(int(year), MONTHS.index(month.lower()) + 1, int(day))
 
 
 NO_HEADER = Header()

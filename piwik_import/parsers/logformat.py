@@ -40,6 +40,8 @@ def kind_of(string: str) -> tuple[str, str]:
     kind, colon, rest = string.partition(":")
     if colon and kind in KINDS:
         return kind, rest
+    if string in goaccess.NAMED:
+        return "goaccess", string
     bare = re.sub(r"%\{[^}]*\}", "%{}", string)  # an argument may hold signs of its own, those of strftime
     for kind, sign in SIGNS.items():
         if re.search(sign, bare if kind == "goaccess" else string):
@@ -67,6 +69,8 @@ def read(
     if kind == "nginx":
         if found := re.match(r"escape=(default|json|none)\s+", string):
             escape, string = found[1], string[found.end() :]
+        elif string.startswith("escape="):
+            raise FormatStringError(string, len("escape="), "There are escape=default, escape=json and escape=none:")
         keys = nginx.keys(string) if escape == "json" else None
         escapes = "none" if escape == "none" else ""
     string = string.rstrip("\r\n")

@@ -27,6 +27,7 @@ from piwik_import.parsers.fields import (
     HOST_ALONE,
     NAMES_HOST,
     REQUEST_PARTS,
+    behind_reader,
     converter,
     has_usual_forms,
     parts_reader,
@@ -44,6 +45,8 @@ UNESCAPED = '[^"]*+'
 REQUESTS = ("request", "target", "path")
 LONGEST = 1 << 16
 """Characters of a line that is tried in several ways: with 1 MiB that takes 0.1 s, and no server writes so much."""
+FORWARDED = "forwarded"
+"""The form of a piece ``{*name:forwarded}``: the addresses that the client's proxies were heard from."""
 REST = r"(?: .*+)?"
 """What ``{...}`` stands for: further fields, from a space on."""
 
@@ -123,14 +126,15 @@ class Pattern:
         quick = UNESCAPED if strict == QUOTED else strict
         if name == "length" and "(" not in pieces:  # else an unusual one would be taken for an absent part
             quick = USUAL_LENGTH
-        if name[:1] == "*" and name[1:] not in wanted:
+        if name[:1] == "*" and name[1:] not in wanted and form != FORWARDED:
             return Step(name, strict, lenient, quick)
         word = name
         if name[:1] == "*":
-            word = f"piece{len(self._wanted)}"
-            self._wanted[word] = name[1:]
+            word = form or f"piece{len(self._wanted)}"
+            if name[1:] in wanted:
+                self._wanted[word] = name[1:]
         self.names.append(word)
-        self._forms.append(form)
+        self._forms.append("" if name[:1] == "*" else form)
         return Step(name, f"({strict})", f"({lenient})", f"({quick})")
 
     def _compile(self) -> Callable[[str], Record]:
@@ -149,6 +153,8 @@ class Pattern:
         single = {name: form for name, form in forms.items() if "date" not in forms or name not in ("date", "time")}
         memos: dict[str, Any] = {f"{name}_of": converter(name, form, self._plain) for name, form in single.items()}
         values = {name: f"{name}_of[{name}]" if name in forms else "None" for name in Record._fields}
+        if FORWARDED in self.names and forms.get("ip"):
+            memos["ip_of"], values["ip"] = Memo(behind_reader(forms["ip"], self._plain)), "ip_of[ip, forwarded]"
         if "date" in forms:
             memos["time_of"], values["time"] = two_parts(forms), "time_of[date, time]"
         if "request" not in forms:
@@ -259,12 +265,14 @@ def pieces_of(template: str) -> Iterator[str]:
     """Name the pieces ``{*name}`` of a pattern in their order."""
     for piece in split(template)[1::2]:
         if piece[:1] == "*" and piece != "*":
-            yield piece[1:]
+            yield piece[1:].partition(":")[0]
 
 
 def is_usual(template: str) -> bool:
     """Tell whether `Pattern.texts` gives of the most lines what `Pattern.parse` does: no part of them may be absent."""
     pieces = split(template)[1::2]
+    if any(piece[:1] == "*" and piece.endswith(f":{FORWARDED}") for piece in pieces):
+        return False  # whose address it is does not follow from one text
     return "(" not in pieces and has_usual_forms(piece.partition(":")[::2] for piece in pieces)
 
 

@@ -22,11 +22,13 @@ class Token(NamedTuple):
     name: str
     strict: str
     lenient: str
+    field: str = ""
+    """The field that a piece with a name is as well."""
 
     def part(self, text: str, start: int) -> Part:
         """Return the part of a line that it stands for."""
         if self.name[:1] == "*":
-            return Part(text, (), start, self.name[1:])
+            return Part(text, (self.field,) if self.field else (), start, self.name[1:])
         return Part(text, (self.name,), start)
 
 
@@ -87,7 +89,9 @@ def _items(template: str) -> tuple[list[Item], list[Token]]:
         elif piece == ")":
             items = [*outer, Maybe(items)]
         else:
-            tokens.append(SIGNS.get(piece) or Token(piece.partition(":")[0], *shapes_of(pieces, at)))
+            name, _, form = piece.partition(":")
+            field = form if name[:1] == "*" else ""
+            tokens.append(SIGNS.get(piece) or Token(name, *shapes_of(pieces, at), field))
             items.append(tokens[-1])
     return items, tokens
 
