@@ -4,9 +4,9 @@
     python tests/fuzz.py --seed 7 --lines 20000     fewer, and the same again
     python tests/fuzz.py --logs FOLDER              breaks the lines of these logs too
 
-Lines are the samples of all formats and those of tests/data, broken (`mutations`). They go the whole way from the
-parser to the query string: as blocks of each format, within each wrapper, and as files whose format is recognised,
-among them arrays of JSON and messages in parts. The law, which holds of each line or the run ends:
+Lines are the samples of all formats, those of tests/data and requests to a tracker, broken (`mutations`). They go the
+whole way from the parser to the query string: as blocks of each format, within each wrapper, and as files whose format
+is recognised, among them arrays of JSON and messages in parts. The law, which holds of each line or the run ends:
 
     it is a hit, or left out, or bad with a reason, and nothing else comes of it,
     the short way and the long one say the same of it,
@@ -43,7 +43,8 @@ from piwik_import.parsers.wrappers import Wrapper
 from piwik_import.searches import SearchSettings
 from piwik_import.shaping import Shaping
 from piwik_import.source import Block
-from piwik_import.tracking import bulk_body, decode
+from piwik_import.tracker_requests import FILES, TrackerSettings
+from piwik_import.tracking import HALF_PAIR, bulk_body, decode
 from piwik_import.translate import Batch, Plan, Translator
 from piwik_import.visitors import VisitorSettings
 
@@ -100,9 +101,9 @@ def timed(row: Row, work: Callable[[], object], shown: object, limit: float = SL
 class Trial:
     """The ways of the lines of one format: as an import goes them, the long one, and with wishes of the user's."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, shaping: Shaping | None = None) -> None:
         hits = HitSettings(1, "https://example.org")
-        usual = Plan(0, definition, EVERYTHING, hits)
+        usual = Plan(0, definition, EVERYTHING, hits, shaping=shaping)
         wishes = Shaping(searches=SearchSettings(("q",)), visitors=VisitorSettings("user", key=b"0"))
         self._quick, self._long = Translator(usual), Translator(replace(usual, keep_hits=True))
         self._shaped = Translator(replace(usual, filters=FilterSettings(), shaping=wishes))
@@ -119,7 +120,9 @@ class Trial:
         if (quick.entries, quick.bad, quick.filtered) != (long.entries, long.bad, long.filtered):
             raise Broken(f"{row.what}: the short way and the long one differ for {text!r}")
         for entry, hit in zip(long.entries, long.hits, strict=True):
-            if not entry.query.isascii() or decode(entry.query).keys() != hit.keys():
+            if not entry.query.isascii() or decode(entry.query).keys() != {
+                HALF_PAIR.sub("\ufffd", name) for name in hit
+            }:
                 raise Broken(f"{row.what}: {entry.query!r} is not {hit!r}, for {text!r}")
         if long.entries:
             json.loads(bulk_body([entry.query for entry in long.entries], None))
@@ -128,15 +131,14 @@ class Trial:
 
 
 def count(row: Row, batch: Batch, lines: int | None, text: object) -> None:
-    """Enter a batch into a row, if it has so many lines, and each became one thing."""
-    if lines not in (None, batch.lines) or batch.lines != (
-        len(batch.entries) + len(batch.bad) + batch.filtered.total()
-    ):
+    """Enter a batch into a row, if it has so many lines, and each became one thing, be it several hits."""
+    hits = len(batch.entries) - batch.further
+    if lines not in (None, batch.lines) or batch.lines != hits + len(batch.bad) + batch.filtered.total():
         raise Broken(f"{row.what}: {batch.lines} of {lines} lines became {batch!r}, for {text!r}")
     if not all(one.reason for one in batch.bad):
         raise Broken(f"{row.what}: no reason for {text!r}")
     row.lines += batch.lines
-    row.hits += len(batch.entries)
+    row.hits += hits
     row.bad += len(batch.bad)
 
 
@@ -149,6 +151,35 @@ def formats(dice: random.Random, mutate: Mutator, number: int, further: Sequence
             some = dice.choice(further) if dice.random() < 0.1 else lines
             text = "\n".join(mutate(some) for _ in range(dice.choice((1, 1, 1, 4))))
             trial(row, text, shaped=dice.random() < 0.1)
+        yield row
+
+
+VARIABLES = "%7B%221%22%3A%5B%22a%22%2C1%5D%7D"
+PIWIK = f"/piwik.php?idsite=1&rec=1&url=http%3A%2F%2Fa.example%2F&uid=x&cdt=1795248902&_cvar={VARIABLES}"
+TRACKED = [
+    f'192.0.2.1 - - [21/Nov/2026:09:15:02 +0100] "GET {PIWIK}&e_c=a&e_a=b&token_auth=0 HTTP/1.1" 200 5 "-" "Firefox"',
+    f'192.0.2.1 - - [21/Nov/2026:09:15:02 +0100] "GET {PIWIK}&idgoal=0&ec_items=%5B%5B%22a%22%5D%5D" 204 - "-" "-"',
+]
+POSTED = [
+    json.dumps({"ip": "192.0.2.1", "time": "2026-11-21T08:15:02Z", "request_method": "POST", "status": 200} | more)
+    for more in (
+        {"path": "/piwik.php", "request_body": PIWIK.partition("?")[2]},
+        {
+            "path": PIWIK,
+            "request_body": json.dumps({"requests": [PIWIK[10:], {"idsite": 1, "rec": 1}], "token_auth": "0"}),
+        },
+    )
+]
+"""Lines of a tracker's server, without bodies and with them."""
+
+
+def trackers(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
+    """Try lines that hold requests to a tracker, which are replayed."""
+    for name, lines in (("combined", TRACKED), ("json", POSTED)):
+        row = Row(f"tracker requests in {name}")
+        trial = Trial(catalogue.named(name), Shaping(trackers=TrackerSettings(FILES, 1)))
+        while row.lines < number // 2:
+            trial(row, mutate(lines), shaped=False)
         yield row
 
 
@@ -382,7 +413,8 @@ def fuzz(seed: int, number: int, logs: Path | None = None) -> Iterator[Row]:
     dice = random.Random(seed)
     mutate = Mutator(dice, made(min(1000, 50 + number // 100), seed))
     further = [(DATA / "sample.log").read_text("latin-1").splitlines(), *(logs_in(logs) if logs else [])]
-    yield from formats(dice, mutate, number * 7 // 10, further)
+    yield from formats(dice, mutate, number * 6 // 10, further)
+    yield from trackers(dice, mutate, number // 10)
     yield from within(dice, mutate, number * 2 // 10)
     yield from files(dice, mutate, number // 10, further)
     yield from strings(dice, mutate, number // 100)

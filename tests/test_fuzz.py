@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from fuzz import DATA, Row, Trial, files, formats, strings, within
+from fuzz import DATA, Row, Trial, files, formats, strings, trackers, within
 from hypothesis import given
 from hypothesis import strategies as st
 from mutations import Mutator, lines_in, made
@@ -16,7 +16,7 @@ from mutations import Mutator, lines_in, made
 from piwik_import import clock, framing
 from piwik_import.errors import FormatError, FormatStringError
 from piwik_import.hits import HitMaker, HitSettings
-from piwik_import.parsers import catalogue, headers, logformat, wrappers
+from piwik_import.parsers import catalogue, headers, logformat, serverconf, wrappers
 from piwik_import.parsers.choice import from_regex
 from piwik_import.parsers.detection import recognise
 from piwik_import.parsers.fields import host
@@ -43,6 +43,12 @@ def test_broken_lines_within_every_wrapper_are_accounted_for():
     rows = [*within(dice, Mutator(dice, ODD), 1000)]
     assert len(rows) == len(wrappers.known())
     assert sum(row.hits for row in rows) > 100
+
+
+def test_broken_requests_to_a_tracker_are_replayed_or_refused():
+    dice = random.Random(6)
+    rows = [*trackers(dice, Mutator(dice, ODD), 1000)]
+    assert all(row.hits and row.bad for row in rows)
 
 
 def test_broken_files_are_read_to_their_end_or_refused():
@@ -135,6 +141,13 @@ def test_a_wrappers_file_that_lacks_what_it_needs_is_refused(text, tmp_path):
 def test_an_expression_that_python_may_read_otherwise_one_day_is_read_without_a_word():
     found = from_regex(r"(?P<ip>\S+) (?P<date>\S+ \S+) (?P<path>[[/]\S+)", "")
     assert found.compile()("192.0.2.1 21/Nov/2026:09:15:02 +0100 /a").path == "/a"
+
+
+@pytest.mark.parametrize("directive", ["ServerRoot", "Include", "IncludeOptional"])
+def test_a_name_in_a_configuration_that_is_too_long_for_a_file_is_that_of_none(directive, tmp_path):
+    path = tmp_path / "httpd.conf"
+    path.write_text(f'{directive} "/{"long" * 2000}"\nLogFormat "%t %U" mine\n')
+    assert [one.name for one in serverconf.formats_in(path)] == ["mine"]
 
 
 @pytest.mark.parametrize("piece", ["{", '{"a":', '{"'])

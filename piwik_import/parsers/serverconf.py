@@ -7,6 +7,7 @@ names. nginx includes relative to the folder of its main file, Apache relative t
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ class _Reader(ABC):
 
     def _of_file(self, path: Path) -> Iterator[Named]:
         """Yield the formats of a file that is included, unless it is the one that includes it, near or far."""
-        if path.is_file() and path.resolve() not in self._reading:
+        if os.path.isfile(path) and path.resolve() not in self._reading:
             self._reading.append(path.resolve())
             yield from self.formats(_read(path), path)
             self._reading.pop()
@@ -97,7 +98,8 @@ class _Apache(_Reader):
             directive, where = name.lower(), f"{path}:{number}"
             if directive == "serverroot" and words:
                 root = Path(words[0])
-                self._root = root if root.is_absolute() and root.is_dir() else self._root
+                # Path.is_dir() fails for a name that is too long for one.
+                self._root = root if root.is_absolute() and os.path.isdir(root) else self._root
             elif directive == "define" and len(words) == 2:
                 self._variables[words[0]] = words[1]
             elif directive in ("include", "includeoptional") and words:
