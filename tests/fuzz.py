@@ -173,7 +173,7 @@ POSTED = [
 """Lines of a tracker's server, without bodies and with them."""
 
 
-def trackers(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
+def trackers(mutate: Mutator, number: int) -> Iterator[Row]:
     """Try lines that hold requests to a tracker, which are replayed."""
     for name, lines in (("combined", TRACKED), ("json", POSTED)):
         row = Row(f"tracker requests in {name}")
@@ -414,7 +414,7 @@ def fuzz(seed: int, number: int, logs: Path | None = None) -> Iterator[Row]:
     mutate = Mutator(dice, made(min(1000, 50 + number // 100), seed))
     further = [(DATA / "sample.log").read_text("latin-1").splitlines(), *(logs_in(logs) if logs else [])]
     yield from formats(dice, mutate, number * 6 // 10, further)
-    yield from trackers(dice, mutate, number // 10)
+    yield from trackers(mutate, number // 10)
     yield from within(dice, mutate, number * 2 // 10)
     yield from files(dice, mutate, number // 10, further)
     yield from strings(dice, mutate, number // 100)

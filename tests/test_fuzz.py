@@ -46,8 +46,7 @@ def test_broken_lines_within_every_wrapper_are_accounted_for():
 
 
 def test_broken_requests_to_a_tracker_are_replayed_or_refused():
-    dice = random.Random(6)
-    rows = [*trackers(dice, Mutator(dice, ODD), 1000)]
+    rows = [*trackers(Mutator(random.Random(6), ODD), 1000)]
     assert all(row.hits and row.bad for row in rows)
 
 

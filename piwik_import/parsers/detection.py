@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
+from piwik_import.memo import Memo
 from piwik_import.parsers import calls, json_lines
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
 from piwik_import.parsers.pattern import literals_of
-from piwik_import.parsers.record import BadLine, OtherLine
+from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
 from piwik_import.parsers.wrappers import Unwrap, Wrapper
 
 LINES = 200
@@ -73,14 +74,16 @@ def recognise(
     lists the formats if it was the user who gave them.
     """
     definitions = list(definitions)
+    parsers: Parsers = Memo(lambda number: definitions[number].compile())
     most, found = (1, 0), None
     # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
     for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]:
-        within = lines if wrapper is None else [*within_of(lines, wrapper.compile())]
-        if len(within) < len(lines) * ENOUGH:
+        messages = _Messages.of(lines, wrapper)
+        if messages.found < len(lines) * ENOUGH:
             continue
         sure = len(lines) * SURE
-        fit, one = _best(definitions, lines, within, wrapper, min(most[0], sure) if wrapper is None else most[0])
+        least = min(most[0], sure) if wrapper is None else most[0]
+        fit, one = _best(definitions, lines, messages, wrapper, parsers, least)
         said = 0 if wrapper is None else _said(lines, wrapper.compile())
         # Nothing is around lines that can be read as they are.
         if one is not None and ((fit.points, said) >= most or (wrapper is None and fit.points > sure)):
@@ -103,10 +106,11 @@ def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[
     is_shared = found.wrapper is not None or bool(found.only)
     if not is_shared and (len(left) < few or found.columns is not None):
         return found
-    within = left if found.wrapper is None else [*within_of(left, found.wrapper.compile())]
+    messages = _Messages.of(left, found.wrapper)
     # Nothing but a format of calls knows what they mean.
     others = [one for one in definitions if not one.calls and (is_shared or one.columns is None)]
-    fit, another = _best(others, left, within, found.wrapper) if within else (Fit(), None)
+    parsers: Parsers = Memo(lambda number: others[number].compile())
+    fit, another = _best(others, left, messages, found.wrapper, parsers) if messages.found else (Fit(), None)
     is_sure = fit.lines >= few and fit.points >= fit.lines * FROM_ADDRESSES
     if another is None or not (is_sure or is_shared):
         return found
@@ -123,25 +127,61 @@ SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
 
 
+Parsers = Memo[int, Parser]
+"""The parsers of formats, by their number: compiled once, whatever the lines are tried to be within."""
+
+
+class _Messages(NamedTuple):
+    """What is within the lines of a log; a line that is not wrapped stands for itself."""
+
+    texts: Sequence[str]
+    found: int
+    """How many lines are wrapped; all, if nothing is looked for."""
+
+    @classmethod
+    def of(cls, lines: Sequence[str], wrapper: Wrapper | None) -> _Messages:
+        if wrapper is None:
+            return cls(lines, len(lines))
+        unwrapped = [*map(wrapper.compile(), lines)]
+        texts = [line if one is None else one.message for line, one in zip(lines, unwrapped, strict=True)]
+        return cls(texts, sum(one is not None for one in unwrapped))
+
+
 def _best(
-    definitions: Iterable[Definition],
+    definitions: Sequence[Definition],
     lines: Sequence[str],
-    within: Sequence[str],
+    messages: _Messages,
     wrapper: Wrapper | None,
+    parsers: Parsers,
     least: int = 0,
 ) -> tuple[Fit, Definition | None]:
     """Return the format that fits `lines` best within `wrapper`, if any fits enough of them, and for `least` points."""
     best, found = Fit(), None
-    for one in definitions:
-        if could_fit(one, within):
+    for number, one in enumerate(definitions):
+        if could_fit(one, messages.texts):
             wrapped = one.within(wrapper)
             try:
-                fit = fit_of(wrapped, lines, max(least, best.points))
+                if one.columns is None and ("time" in one.fields or wrapper is None or wrapper.time_form is None):
+                    fates = _fates(parsers[number], messages.texts, is_within=wrapper is not None)
+                    fit = _weighed(one, fates, len(lines), max(least, best.points))
+                else:
+                    fit = fit_of(wrapped, lines, max(least, best.points))
             except FormatError:  # what the user says of the fields does not go together with what it has
                 continue
             if fit[:5] > best[:5] and fit.is_enough(sum(not is_header(line) for line in lines)):
                 best, found = fit, wrapped
     return best, found
+
+
+def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[Record | BadLine]:
+    """Yield what becomes of each text, as `wrappers.around` has it if they are within something."""
+    for text in texts:
+        try:
+            if is_within and not text.strip():
+                raise OtherLine("there is nothing within")
+            yield parse(text)
+        except BadLine as error:
+            yield OtherLine(str(error)) if is_within and isinstance(error, Stranger) else error
 
 
 def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
@@ -195,9 +235,15 @@ def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
         if not columns.claims(header):
             return Fit()
         fields, is_meant = len(columns.words_under(header)), bool(columns.known_by)
+    fit = _weighed(definition, definition.records(lines), len(lines), least)
+    return fit._replace(is_meant=is_meant, fields=fields) if fit.lines else fit
+
+
+def _weighed(definition: Definition, records: Iterator[Record | BadLine], lines: int, least: int) -> Fit:
+    """Tell how well a format fits by what becomes of some `lines`; not at all, if it cannot come to `least` points."""
     with_host = "host" in definition.fields
     fit = points = others = detail = 0
-    for left, record in zip(range(len(lines), 0, -1), definition.records(lines), strict=False):
+    for left, record in zip(range(lines, 0, -1), records, strict=False):
         if points + left * MOST < least:  # so most formats need not look at most lines
             return Fit()
         if isinstance(record, BadLine):
@@ -212,4 +258,4 @@ def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
         if with_host:
             points += 1 if re.search(r"[.:\]]|^localhost$", record.host or "") else -1
         detail += sum(value is not None for value in record) + 100 * len(definition.only)
-    return Fit(points, is_meant, detail, fields, len(definition.pieces), fit, others)
+    return Fit(points, False, detail, len(definition.fields), len(definition.pieces), fit, others)

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from piwik_import.parsers.record import BadLine
 
+LONGEST = 1 << 16
+"""Characters of a line of which it is told where it goes wrong; with 1 MiB that takes as long as reading it."""
+
 QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 
 
@@ -61,6 +64,8 @@ class Cutter:
         def match(line: str) -> tuple[str | None, ...]:
             which = -1 if "\t" in line else 0
             found = matches[which](line) if which or '"' in line else None
+            if found is None and len(line) > LONGEST:
+                raise BadLine(f"longer than {LONGEST >> 10} KiB, and no row of {len(self.names)} columns")
             if found is None:
                 raise BadLine(self._fault(line, separators[which]))
             return tuple([_without_quotes(text) for text in found.groups()])
