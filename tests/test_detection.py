@@ -112,6 +112,11 @@ def test_no_more_lines_are_looked_at_than_it_takes():
     assert lines_of(b"\na" * 1000 + b"\n") == ["a"] * LINES
 
 
+def test_a_line_that_might_be_wrapped_among_lines_that_are_not_wraps_none_of_them():
+    lines = [COMBINED, COMBINED, "what is this", COMBINED]
+    assert recognise("log", lines, known().values(), [None, *wrappers.known().values()]).label == "combined"
+
+
 def test_two_formats_in_the_log_of_a_container_are_both_read():
     envoy, text = (KNOWN[name].samples[0]["line"] for name in ("envoy_json", "envoy"))
     lines = [f"2026-11-21T08:15:02.413656027Z stdout F {line}" for line in (envoy, text, envoy, "starting", text)]

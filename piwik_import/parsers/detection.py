@@ -79,7 +79,7 @@ def recognise(
     # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
     for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]:
         messages = _Messages.of(lines, wrapper)
-        if messages.found < len(lines) * ENOUGH:
+        if len(messages.found) < len(lines) * ENOUGH:
             continue
         sure = len(lines) * SURE
         least = min(most[0], sure) if wrapper is None else most[0]
@@ -132,19 +132,20 @@ Parsers = Memo[int, Parser]
 
 
 class _Messages(NamedTuple):
-    """What is within the lines of a log; a line that is not wrapped stands for itself."""
+    """What is within the lines of a log."""
 
+    found: Sequence[str]
+    """Only of those that are wrapped; of all, if nothing is around them."""
     texts: Sequence[str]
-    found: int
-    """How many lines are wrapped; all, if nothing is looked for."""
+    """Of all; a line that is not wrapped stands for itself."""
 
     @classmethod
     def of(cls, lines: Sequence[str], wrapper: Wrapper | None) -> _Messages:
         if wrapper is None:
-            return cls(lines, len(lines))
+            return cls(lines, lines)
         unwrapped = [*map(wrapper.compile(), lines)]
         texts = [line if one is None else one.message for line, one in zip(lines, unwrapped, strict=True)]
-        return cls(texts, sum(one is not None for one in unwrapped))
+        return cls([one.message for one in unwrapped if one is not None], texts)
 
 
 def _best(
@@ -158,7 +159,7 @@ def _best(
     """Return the format that fits `lines` best within `wrapper`, if any fits enough of them, and for `least` points."""
     best, found = Fit(), None
     for number, one in enumerate(definitions):
-        if could_fit(one, messages.texts):
+        if could_fit(one, messages.found):
             wrapped = one.within(wrapper)
             try:
                 if one.columns is None and ("time" in one.fields or wrapper is None or wrapper.time_form is None):
