@@ -68,7 +68,7 @@ def of(definition: Definition) -> tuple[Callable[[Block], bool], Callable[[Block
     if definition.spread:
         return (lambda _: True), _records_of_json
     wrapper = definition.wrapper
-    if wrapper is None or not wrapper.has_parts:
+    if wrapper is None or not wrapper.has_parts or definition.columns is not None:
         return (lambda _: False), lambda _: iter(())
     unwrap = wrapper.compile()
     return (lambda block: _may_have_parts(block.data, wrapper)), lambda block: _joined(block, unwrap)

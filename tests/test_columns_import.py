@@ -80,6 +80,32 @@ def test_a_run_that_begins_in_the_middle_knows_the_header_above(run_import, trac
     ]
 
 
+AROUND = {
+    "syslog_3164": "Nov 21 08:15:02 web1 iis: {}\n".format,
+    "docker_json": lambda line: (
+        json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2020-11-21T08:15:02.1Z"}) + "\n"
+    ),
+    "cri": "2020-11-21T08:15:02.123456789Z stdout F {}\n".format,
+}
+
+
+@pytest.mark.parametrize("wrapper", AROUND)
+def test_headers_within_a_wrapper_govern_the_lines_below_them_in_every_run(run_import, tracker, log, wrapper):
+    def wrapped(text):
+        return "".join(map(AROUND[wrapper], text.splitlines()))
+
+    write(log, wrapped(FIRST + first(1, 2) + SECOND + second(3, 4)))
+    outcome = run_import(log)
+    assert outcome.summary["sources"][0]["format"] == f"iis in {wrapper}"
+    assert (lines_of(outcome)["imported"], lines_of(outcome)["filtered"]) == (4, {"header": 8})
+    assert pages(tracker) == ["1", "2", "3", "4"]
+    with log.open("a") as file:
+        file.write(wrapped(second(5) + FIRST + first(6)))
+    outcome = run_import(log)
+    assert (lines_of(outcome)["imported"], lines_of(outcome)["filtered"]) == (2, {"header": 4})
+    assert pages(tracker) == ["5", "6"]
+
+
 def test_a_run_that_begins_after_midnight_knows_the_day(run_import, tracker, log):
     above = IIS + "#Fields: time cs-method cs-uri-stem c-ip sc-status sc-win32-status\n"
     write(log, above + dateless("22:00", "23:59", "00:01"))

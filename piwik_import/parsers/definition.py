@@ -160,7 +160,14 @@ class Definition:
         """Cut lines at the directives in them: see `headers`. A format without such has one section."""
         if self.columns is None:
             return iter([Section(header, 0, len(lines))])
-        return headers.sections(header, lines, self.columns.clock)
+        return headers.sections(header, self.messages(lines), self.columns.clock)
+
+    def messages(self, lines: Sequence[str]) -> Sequence[str]:
+        """Return the lines without what is around them, if directives may be among them; others as they are."""
+        if self.columns is None or self.wrapper is None:
+            return lines
+        unwrapped = map(self.wrapper.compile(), lines)
+        return [line if found is None else found.message for line, found in zip(lines, unwrapped, strict=True)]
 
     def under(self, header: Header) -> Definition:
         """Return the format of lines that `header` governs."""
@@ -169,7 +176,8 @@ class Definition:
     def header_after(self, header: Header, data: bytes) -> Header:
         """Return what governs the lines below those of `data`, which `header` governs."""
         by_directives = [*headers.course(header, data)]
-        if self.columns is not None and any(map(self.columns.clock, {*by_directives})):
+        columns, is_wrapped = self.columns, self.wrapper is not None
+        if columns is not None and (is_wrapped or any(map(columns.clock, {*by_directives}))):
             *_, last = self.sections(header, data.decode("latin-1").split("\n"))
             return last.header
         return by_directives[-1]

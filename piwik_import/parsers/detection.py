@@ -100,7 +100,7 @@ def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[
     A line that nothing is around, and that no other program is known to write into, may just be broken: so it takes
     some lines, from addresses, to say that another format is meant. What a header says goes for all lines below it.
     """
-    counted = lines if found.columns is None else [line for line in lines if not is_header(line)]
+    counted = _counted(found, lines)
     left = [line for line, fate in zip(counted, found.records(lines), strict=True) if isinstance(fate, BadLine)]
     few = len(counted) * FEW
     is_shared = found.wrapper is not None or bool(found.only)
@@ -115,6 +115,13 @@ def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[
     if another is None or not (is_sure or is_shared):
         return found
     return replace(found, also=_with_others(another, left, definitions).within(None))
+
+
+def _counted(definition: Definition, lines: Sequence[str]) -> Sequence[str]:
+    """Return the lines without the directives that a format has."""
+    if definition.columns is None:
+        return lines
+    return [line for line, text in zip(lines, definition.messages(lines), strict=True) if not is_header(text)]
 
 
 MOST = 5
@@ -169,7 +176,7 @@ def _best(
                     fit = fit_of(wrapped, lines, max(least, best.points))
             except FormatError:  # what the user says of the fields does not go together with what it has
                 continue
-            if fit[:5] > best[:5] and fit.is_enough(sum(not is_header(line) for line in lines)):
+            if fit[:5] > best[:5] and fit.is_enough(len(_counted(wrapped, lines))):
                 best, found = fit, wrapped
     return best, found
 
@@ -231,7 +238,7 @@ def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
     columns, fields, is_meant = definition.columns, len(definition.fields), False
     if columns is not None:
         header = Header()
-        for line in lines:
+        for line in definition.messages(lines):
             header = header.after(line) if is_header(line) else header
         if not columns.claims(header):
             return Fit()
