@@ -631,6 +631,20 @@ def test_a_tracker_request_is_explained(run_program, tmp_path):
     assert second["reason"] == "not_tracker"
 
 
+def test_what_a_body_with_a_token_gives_is_explained(run_program, tmp_path):
+    body = json.dumps({"requests": [f"?{PAGE}", f"?{PAGE}&cip=192.0.2.9"], "token_auth": SECRET})
+    call = {"time": "2026-11-20T10:00:00+00:00", "ip": "198.51.100.7", "request": "POST /piwik.php HTTP/1.1"}
+    log = tmp_path / "access.log"
+    log.write_text(json.dumps(call | {"status": 200, "user_agent": "Agent", "request_body": body}) + "\n")
+    outcome = run_program("explain", "--json", "--replay-tracking", log)
+    assert SECRET not in outcome.stdout
+    pieces = {one["name"]: one["parameters"] for one in json.loads(outcome.stdout)["lines"][0]["pieces"]}
+    assert (pieces["ip"], pieces["request_body"]["idsite"]) == ({"cip": "198.51.100.7"}, "3")
+    said = run_program("explain", "--replay-tracking", log).stdout
+    assert SECRET not in said
+    assert "sent without cip: it takes a token to set it" in said
+
+
 # ---- what of a line may be shown
 
 

@@ -111,7 +111,8 @@ class Explainer:
     def __call__(self, block: Block) -> Line:
         """Explain a block that is one line, or one record of several."""
         batch = self._translate(block)
-        text = masked(block.data.decode("latin-1").removesuffix("\n"))
+        logged = block.data.decode("latin-1").removesuffix("\n")
+        text = masked(logged)
         if block.cut:
             return Line(
                 number=block.line, text=text, anatomy=Anatomy(text, []), fate="invalid", reason=batch.bad[0].reason
@@ -128,7 +129,7 @@ class Explainer:
             number=block.line,
             text=text,
             anatomy=anatomy,
-            pieces=[*self._pieces(definition, text, parts, _all(hits))],
+            pieces=[*self._pieces(definition, logged, parts, _all(hits))],
             fate="hit" if query else "invalid" if batch.bad else "filtered",
             reason=reason,
             hit=hits[0] if hits else {},
@@ -145,7 +146,10 @@ class Explainer:
     def _pieces(
         self, definition: Definition, text: str, parts: Sequence[Part], sent: Mapping[str, str]
     ) -> Iterator[Piece]:
-        """Say of each part what it gives. Only what is sent counts, if anything is."""
+        """Say of each part what it gives. Only what is sent counts, if anything is.
+
+        `text` is the line as it is: with a token masked in it, an object may be one no more.
+        """
         try:
             record = definition.compile(self._wanted)(text.lstrip("\0"))
             hit = None if record.problem and not definition.calls else self._made(record)
@@ -157,7 +161,8 @@ class Explainer:
                 continue
             others = [self._hit(other) for other in self._without(record, part)]
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]
-            yield Piece(part, {name: sent.get(name, str(hit[name])) for name in names if not sent or name in sent})
+            values = {name: sent[name] if sent else masked(str(hit[name])) for name in names if not sent or name in sent}
+            yield Piece(part, values)
 
     def _made(self, record: Record) -> Hit:
         """Return the hit of a record, or all parameters of several."""

@@ -140,7 +140,7 @@ def _line(line: Line, found: Explanation, console: Console) -> Iterator[Renderab
             for name, value in hit.items():
                 yield _parameter(name, printable(value, LONGEST), console)
     for name, why in line.left_out.items():
-        yield Text(f"sent without {name}: {why}", style="yellow")
+        yield Text(f"sent without {name}: {why.removeprefix('left out: ')}", style="yellow")
 
 
 def _rows(text: str, console: Console) -> Iterator[Text]:
