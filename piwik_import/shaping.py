@@ -42,6 +42,9 @@ STANDARD: Mapping[str, Callable[[Record], Any]] = {
 }
 """The words of formats that can be mapped, and what each is of a record."""
 
+PEER = {"userid": "user", "query_string": "query", "generation_time_milli": "generation_time"}
+"""Words that the established importer of this ecosystem has for some of them, for --regex-group-to-visit-cvar."""
+
 PARTS = {"request": ("method", "target", "path", "query"), "target": ("path", "query"), "path": ("target", "query")}
 """What else a line gives that gives a field."""
 
@@ -73,7 +76,8 @@ class Shaping:
             fields.add(self.visitors.field)
         if self.trackers.files:
             fields.update(filter(definition.may_have, BODIES))
-        wanted = sorted(fields - _given(definition))
+        known = _peers(definition)
+        wanted = sorted(name for name in fields - _given(definition) if name not in known or definition.may_have(name))
         if lacking := [name for name in wanted if not definition.may_have(name)]:
             raise FormatError(
                 definition.name,
@@ -102,6 +106,12 @@ def _given(definition: Definition) -> set[str]:
     return {*fields, *(part for name in fields for part in PARTS.get(name, ()))} & STANDARD.keys()
 
 
+def _peers(definition: Definition) -> dict[str, str]:
+    """Return the other importer's words for fields that a format's lines give; an object's keys are its own."""
+    given = set() if definition.json else _given(definition)
+    return {name: ours for name, ours in PEER.items() if ours in given}
+
+
 class Shaper:
     """As a `HitMaker`, for lines of one format, with what the user wants."""
 
@@ -112,6 +122,7 @@ class Shaper:
         hashed = hasher(shaping.visitors.key)
         self._make = HitMaker(hits)
         self._standard = {name: STANDARD[name] for name in _given(definition)}
+        self._peers = {name: STANDARD[ours] for name, ours in _peers(definition).items()}
         tables = [table for table in (definition.hit, shaping.table) if table != HitTable()]
         self._mappers = [Mapper(table, hashed) for table in tables]
         bots: Memo[str, bool] = Memo(is_bot)
@@ -168,10 +179,13 @@ class Shaper:
             self._variables(read, hit)
 
     def _reader(self, record: Record) -> Read:
-        standard, extra = self._standard, record.extra or {}
+        standard, peers, extra = self._standard, self._peers, record.extra or {}
 
         def read(name: str) -> Any:
-            return standard[name](record) if name in standard else extra.get(name)
+            if name in standard:
+                return standard[name](record)
+            value = extra.get(name)
+            return peers[name](record) if value is None and name in peers else value
 
         return read
 

@@ -66,6 +66,23 @@ def test_every_field_of_a_format_can_be_given_to_a_parameter(field, value):
     assert found["e_n"] == value
 
 
+REGEX = Definition("mine", "", "", regex=r"(?P<ip>\S+) (?P<userid>\S+) (?P<date>\S+) (?P<path>\S+)")
+
+
+@pytest.mark.parametrize("log", [COMBINED, REGEX], ids=["combined", "an expression"])
+def test_the_other_importers_words_for_fields_are_known(log):
+    variables = VariableSettings(visit=(("userid", "User Name"),), page=(("query_string", "Query"),))
+    found = shaped(Shaping(variables=variables), log, user="jane")
+    assert (found["_cvar"], found["uid"]) == ('{"1":["User Name","jane"]}', "jane")
+    assert found["cvar"] == '{"1":["Query","b=c"]}'
+
+
+def test_the_keys_of_an_object_go_by_no_other_importers_words():
+    shaping = Shaping(HitTable(Rules({"e_n": "userid"})))
+    assert "e_n" not in shaped(shaping, APP, user="jane")
+    assert shaped(shaping, APP, user="jane", extra={"userid": "joe"})["e_n"] == "joe"
+
+
 def test_what_the_command_line_says_counts_over_the_format():
     log = Definition("app", "", "", json=APP.json, hit=read_table({"map": {"uid": "user"}, "set": {"lang": "en"}}))
     assert shaped(Shaping(), log, user="jane")["uid"] == "jane"
@@ -339,7 +356,8 @@ def test_a_flag_may_have_the_value_that_it_has_in_other_importers(run_program, a
         (["--map", "e_x=user"], "--map e_x: is no parameter of the Tracking API; `piwik-import params` lists them"),
         (["--map", "e_n"], "--map e_n: two parts with = between them were expected"),
         (["--map", "e_n=a|b"], "--map e_n: there is no conversion 'b'"),
-        (["--dimension", "x=user"], "--map dimensionx: is no parameter"),
+        (["--dimension", "x=user"], "--dimension x: the ID of a dimension is a number from 1 to 999"),
+        (["--dimension", "0=user"], "--dimension 0: the ID"),
         (["--set", "lat=north"], "--set lat: must be a number from -90 to 90"),
         (["--regex-group-to-page-cvar", "a="], "--regex-group-to-page-cvar a=: two parts"),
         (["--custom-variable-limit", "0"], "Invalid value for '--custom-variable-limit'"),

@@ -104,7 +104,7 @@ def taken_shaping(options: dict[str, Any], site: int | None) -> Shaping:
     from piwik_import.visitors import VisitorSettings
 
     mapped = dict(_pairs("--map", options.pop("map"))) | {
-        f"dimension{number}": field for number, field in _pairs("--dimension", options.pop("dimension"))
+        _dimension(number): field for number, field in _pairs("--dimension", options.pop("dimension"))
     }
     try:
         rules = checked(Rules(mapped, dict(_pairs("--set", options.pop("set")))))
@@ -125,6 +125,15 @@ def taken_shaping(options: dict[str, Any], site: int | None) -> Shaping:
         SegmentSettings(tuple(map(_goal, options.pop("goals")))),
         _trackers(options, site),
     )
+
+
+def _dimension(number: str) -> str:
+    """Return the parameter of a custom dimension. Raises UsageError."""
+    from piwik_import.parameters import parameter
+
+    if parameter(f"dimension{number}") is None:
+        raise UsageError(f"--dimension {printable(number)}: the ID of a dimension is a number from 1 to 999.")
+    return f"dimension{number}"
 
 
 def _goal(text: str) -> tuple[str, int]:
