@@ -645,6 +645,16 @@ def test_what_a_body_with_a_token_gives_is_explained(run_program, tmp_path):
     assert "sent without cip: it takes a token to set it" in said
 
 
+def test_a_token_in_the_url_of_a_page_is_not_shown_where_that_is_explained(run_program, tmp_path):
+    log = tmp_path / "access.log"
+    log.write_text(line(f"/index.php?module=API&token_auth={SECRET}&a=1"))
+    for options in ((), ("--json",)):
+        outcome = run_program("explain", "--base-url", "http://a.example", *options, log)
+        assert outcome.code == 0
+        assert "http://a.example/index.php?module=API&token_auth=***" in outcome.stdout
+        assert SECRET not in outcome.stdout
+
+
 # ---- what of a line may be shown
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from piwik_import.errors import masked
+from piwik_import.errors import masked, without_tokens
 from piwik_import.filters import REASONS
 from piwik_import.hits import HitMaker
 from piwik_import.parsers import headers, keyed, paths
@@ -119,9 +119,11 @@ class Explainer:
             )
         definition = self._under(block, text)
         anatomy, around = dissect(definition, text)
-        query = batch.entries[0].query if batch.entries else ""
+        query = without_tokens(batch.entries[0].query) if batch.entries else ""
         reason = batch.bad[0].reason if batch.bad else next(iter(batch.filtered), "")
-        hits = [decode(entry.query) for entry in batch.entries]
+        hits = [
+            {name: without_tokens(value) for name, value in decode(entry.query).items()} for entry in batch.entries
+        ]  # the URL of a page may hold a token too
         if not anatomy.expected and batch.bad:
             anatomy = _at_fault(anatomy, reason)
         parts = [*([around] if around else []), *anatomy.parts]
@@ -161,8 +163,8 @@ class Explainer:
                 continue
             others = [self._hit(other) for other in self._without(record, part)]
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]
-            values = {name: sent[name] if sent else masked(str(hit[name])) for name in names if not sent or name in sent}
-            yield Piece(part, values)
+            given = sent or {name: without_tokens(str(hit[name])) for name in names}
+            yield Piece(part, {name: given[name] for name in names if name in given})
 
     def _made(self, record: Record) -> Hit:
         """Return the hit of a record, or all parameters of several."""
