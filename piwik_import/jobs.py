@@ -176,6 +176,7 @@ class Job:
             self.registry.check(found)
         if found.plugin is not None and self.hints.fields:
             raise UsageError(f"--field is not for the format {found.name}: the code of a plug-in finds its fields.")
+        forms.check_places(next((one for one in self.candidates if one.name == found.name), found), self.hints)
         return self.as_asked(found, year=True)
 
     def as_asked(self, found: Definition, *, year: bool = False) -> Definition:

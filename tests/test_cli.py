@@ -466,6 +466,7 @@ def test_options_that_may_be_repeated_are_lists_in_the_configuration(run_program
         (("--field", "time"), "--field time: write it as NAME=PATH"),
         (("--field", "agent=ua"), "--field: no such field: agent"),
         (("--field", "ip=a..b"), "--field: 'a..b' is no path"),
+        (("--field", "ip=nope"), "--field ip: the format combined has no piece nope; it has none."),
         (("--wrapper", "dockr"), "--wrapper dockr: there is no such wrapper; there are aws_logs_tail"),
     ],
     ids=str,

@@ -108,6 +108,8 @@ WHOLE = {  # format, lines, hits, left out, bad
     "combined_bad_lnav.log": ("combined", 3, 2, {}, [2]),
     # 1 and 13 to 15 are of the common format, 9 to 12 have a virtual host; 8 is cut in the user agent.
     "apache_access_plaso.log": ("combined and vhost_combined and common", 15, 14, {}, [8]),
+    # 5 is of SSH, 6 of gRPC, and 7 tells of a request that is not answered yet.
+    "bitbucket_access_plaso.log": ("bitbucket", 8, 5, {"garbage_request": 1, "other": 1}, [6]),
     # 6 is of the common format, 7 has a virtual host, 8 and 9 are of an error log.
     "crowdsec_apache2-logs.log": ("combined and vhost_combined and common", 9, 7, {}, [8, 9]),
     # 6 has a virtual host, 8 lacks the user, 9 is of an error log.

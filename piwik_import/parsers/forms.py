@@ -145,6 +145,16 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
     return replace(definition, pattern=pattern)
 
 
+def check_places(definition: Definition, hints: Hints) -> None:
+    """Raise UsageError if a field is to lie in a piece that the pattern of a format does not have."""
+    if definition.pattern is None:
+        return
+    for name, specs in hints.fields.items():
+        if _place(definition.pattern, specs) is None:
+            asked, pieces = " or ".join(map(printable, specs)), ", ".join(definition.pieces) or "none"
+            raise UsageError(f"--field {name}: the format {definition.name} has no piece {asked}; it has {pieces}.")
+
+
 def _formed(name: str, specs: Sequence[str]) -> Sequence[str]:
     """Read a time in whatever form it comes, where the user says where it lies and not how it is written."""
     return specs if name != "time" else [one if paths.split(one)[1] else f"{one}:any" for one in specs]
