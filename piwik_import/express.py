@@ -70,7 +70,8 @@ def express(line):
         cdt = {time}
         unfit, static, url, download = {request}
         took = {generation_time}
-        reason = unfit or {status} or static
+        refused = {status}
+        reason = unfit or refused or static
         if reason is not None:
             return reason
         reason, ua = {user_agent}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
@@ -140,6 +141,20 @@ def test_a_wrappers_file_that_lacks_what_it_needs_is_refused(text, tmp_path):
 def test_an_expression_that_python_may_read_otherwise_one_day_is_read_without_a_word():
     found = from_regex(r"(?P<ip>\S+) (?P<date>\S+ \S+) (?P<path>[[/]\S+)", "")
     assert found.compile()("192.0.2.1 21/Nov/2026:09:15:02 +0100 /a").path == "/a"
+
+
+@pytest.mark.parametrize("path", ["*", "/", "/a.css"])
+def test_a_status_that_is_none_makes_a_line_invalid_whatever_was_asked_for(path):
+    line = {
+        "ip": "192.0.2.1",
+        "time": "2026-11-21T08:15:02Z",
+        "path": path,
+        "status": "ok",
+        "request_method": "OPTIONS",
+    }
+    row = Row("json")
+    Trial(catalogue.named("json"))(row, json.dumps(line), shaped=True)
+    assert row.bad == 1
 
 
 @pytest.mark.parametrize("directive", ["ServerRoot", "Include", "IncludeOptional"])
