@@ -374,9 +374,15 @@ def test_formats_makes_a_file_of_a_string_and_a_log(run_program, make_log, tmp_p
     assert made.code == 0
     path = tmp_path / "mine.toml"
     path.write_text(made.stdout)
-    assert len(catalogue.read(path).samples) >= 1
+    assert len(catalogue.read(path).samples) == 2
     outcome = run_program("--dry-run", "--summary", "json", "--format", path, make_log())
     assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
+
+
+def test_formats_says_if_a_log_is_not_what_the_string_says(run_program, make_log):
+    made = run_program("formats", "--make", "%v %h %t %U", make_log())
+    assert (made.code, "[[sample]]" in made.stdout) == (0, False)
+    assert "access.log is what the string says, so there are no samples" in made.stderr
 
 
 def test_formats_lists_and_makes_those_of_a_configuration(run_program, tmp_path):

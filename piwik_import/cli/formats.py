@@ -68,7 +68,11 @@ def formats(
     registry = users_registry()
     if make is not None:
         (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats(registry)
-        click.echo(formatfile.text(made, formatfile.samples(made, _lines(names))), nl=False)
+        samples = [*formatfile.samples(made, _lines(names))]
+        if names and not samples:
+            shown = ", ".join(map(printable, names))
+            click.echo(f"piwik-import: no line of {shown} is what the string says, so there are no samples", err=True)
+        click.echo(formatfile.text(made, samples), nl=False)
     elif log_format_from is not None and not names:
         click.echo("\n".join(choice.listing(log_format_from)))
     elif log_format_from is not None:

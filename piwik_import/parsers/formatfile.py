@@ -40,9 +40,10 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
 
 
 def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield samples made of `lines`, whose characters are bytes: the first that differ in what they say."""
+    """Yield samples made of `lines`, whose characters are bytes: the first that differ in what they say, or else two."""
     parse = definition.compile()
     seen: set[frozenset[str]] = set()
+    alike: list[dict[str, Any]] = []
     for line in lines:
         with suppress(BadLine, UnicodeError):
             record = parse(line)
@@ -50,11 +51,15 @@ def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, 
             sample = {"line": line.encode("latin-1").decode("utf-8")}
             sample |= {name: value for name, value in values.items() if value not in (None, "")}
             "".join(map(str, sample.values())).encode()  # a text that is no UTF-8 cannot stand in TOML
-            if frozenset(sample) not in seen:
-                seen.add(frozenset(sample))
-                yield sample
+            if frozenset(sample) in seen:
+                alike.append(sample)
+                continue
+            seen.add(frozenset(sample))
+            yield sample
             if len(seen) == ENOUGH:
                 return
+    if len(seen) == 1:
+        yield from alike[:1]
 
 
 def hit(table: HitTable) -> Iterator[str]:
