@@ -145,15 +145,9 @@ def test_an_expression_that_python_may_read_otherwise_one_day_is_read_without_a_
 
 @pytest.mark.parametrize("path", ["*", "/", "/a.css"])
 def test_a_status_that_is_none_makes_a_line_invalid_whatever_was_asked_for(path):
-    line = {
-        "ip": "192.0.2.1",
-        "time": "2026-11-21T08:15:02Z",
-        "path": path,
-        "status": "ok",
-        "request_method": "OPTIONS",
-    }
-    row = Row("json")
-    Trial(catalogue.named("json"))(row, json.dumps(line), shaped=True)
+    line = {"ip": "192.0.2.1", "date": "2026-11-21T08:15:02Z", "path": path, "status": "ok", "user_agent": "Firefox"}
+    row = Row("nginx_json")
+    Trial(catalogue.named("nginx_json"))(row, json.dumps(line), shaped=True)
     assert row.bad == 1
 
 
