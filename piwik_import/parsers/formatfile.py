@@ -40,7 +40,7 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
 
 
 def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield samples made of `lines`, whose characters are bytes: the first that differ in what they say, or else two."""
+    """Yield samples made of `lines`, a character a byte: the first two that say different things, or any two."""
     parse = definition.compile()
     seen: set[frozenset[str]] = set()
     alike: list[dict[str, Any]] = []
