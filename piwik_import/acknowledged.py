@@ -116,9 +116,12 @@ class Acknowledged:
             last = chunk[-1]
             self._sent[lane] = {}
             self._advance(lane, (last.source, last.end, last.line))
-            if (stored := self._sources[last.source]) is not None:
-                stored.hits += tracked
-                self._tracked[lane][last.source] += tracked
+            for number, part in _by_source(chunk):  # of hits that were lost it is the last that are taken for lost
+                recorded = min(len(part), tracked)
+                tracked -= recorded
+                if (stored := self._sources[number]) is not None:
+                    stored.hits += recorded
+                    self._tracked[lane][number] += recorded
 
     def withdraw(self, lane: int) -> None:
         """Note that the chunk begun last in a lane has certainly not been recorded."""

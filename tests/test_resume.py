@@ -928,6 +928,13 @@ def test_a_configuration_that_an_import_refuses_is_refused_by_the_journal_too(ru
     assert "there is no option jornal" in outcome.stderr
 
 
+def test_the_journal_counts_the_hits_of_a_request_for_the_logs_that_they_are_of(run_import, run_program, make_log):
+    logs = [make_log(f"{name}.log", lines=30, seed=seed) for seed, name in enumerate("abc")]
+    assert run_import("--recorders", 1, *logs).summary["hits"]["tracked"] == 90
+    listed = json.loads(run_program("journal", "--json").stdout)
+    assert [(one["lines"], one["hits"]) for one in listed] == [(30, 30)] * 3
+
+
 def test_a_journal_that_is_not_there_is_not_made_by_asking(run_program, tmp_path):
     outcome = run_program("journal")
     assert outcome.code == 2
