@@ -341,7 +341,7 @@ def test_the_configuration_may_hold_tables_and_lists(run_import, tracker, app_lo
 
 @pytest.mark.parametrize(
     ("flag", "is_on"),
-    [("--track-http-method", True), ("--track-http-method=true", True), ("--track-http-method=FALSE", False)],
+    [("--track-http-method", True), ("--track-http-method=1", True), ("--track-http-method=FALSE", False)],
 )
 def test_a_flag_may_have_the_value_that_it_has_in_other_importers(run_program, app_log, flag, is_on):
     outcome = run_program("--dry-run", "--output", "-", "--summary", "none", flag, *app_log({}))

@@ -69,9 +69,12 @@ class Command(click.Command):
 def _switched(argument: str, flags: set[str]) -> list[str]:
     """Take ``--flag=true`` for the flag, and ``--flag=false`` for nothing: other importers' flags have values."""
     name, _, value = argument.partition("=")
-    if name not in flags or value.lower() not in ("true", "false"):
+    if name not in flags or value.lower() not in (*YES, *NO):
         return [argument]
-    return [name] if value.lower() == "true" else []
+    return [name] if value.lower() in YES else []
+
+
+YES, NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
 class DefaultGroup(click.Group):
