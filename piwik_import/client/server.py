@@ -11,7 +11,7 @@ import httpx
 
 from piwik_import.address import api_url, tracker_url
 from piwik_import.client.answer import Answer, Failed, Recorded
-from piwik_import.client.meaning import document, of_bulk, of_single, shown
+from piwik_import.client.meaning import LATER, document, of_bulk, of_single, shown
 from piwik_import.client.transport import NoReply, Reply, Transport, proxy_for
 from piwik_import.connection import Connection
 from piwik_import.errors import PiwikImportError, RefusedError, UnavailableError, UsageError, printable
@@ -89,11 +89,9 @@ class Client:
     def _send(self, body: bytes, hits: int) -> Answer:
         debug = self._connection.debug
         try:
-            reply, place = self._exchange("POST", self._tracker, self._type, body)
+            reply = self._ask("POST", body)
         except NoReply as error:
             return Failed(error.reason, in_doubt=not error.unsent, unsent=error.unsent, lasting=error.lasting)
-        if place is not self._tracker:
-            self.url, self._tracker = str(place[0].copy_with(query=None)), place
         if debug:
             self._show(reply)
         return of_bulk(reply, hits, debug) if self._connection.bulk else of_single(reply, debug)
@@ -154,7 +152,7 @@ class Client:
         except NoReply as error:
             raise UnavailableError(f"{self._api}: {error.reason}") from None
         answer = document(reply)
-        if answer is None or reply.status in (408, 425, 429, 503):  # which say nothing of token or site
+        if answer is None or reply.status in LATER:  # which say nothing of token or site
             raise self._no_api(reply)
         if reply.status in (401, 403) or (isinstance(answer, dict) and answer.get("result") == "error"):
             said = reply.hidden(str(answer.get("message", ""))) if isinstance(answer, dict) else ""
@@ -179,10 +177,7 @@ class Client:
 
         If that is redirected to https, so is all that follows.
         """
-        reply, place = self._exchange("GET", self._tracker, self._type, certificate=True)
-        if place is not self._tracker:
-            self.url, self._tracker = str(place[0].copy_with(query=None)), place
-        return reply
+        return self._ask("GET", certificate=True)
 
     def takes(self, size: int) -> bool | None:
         """Tell whether the server takes a request of so many bytes; None if that cannot be told.
@@ -194,6 +189,13 @@ class Client:
         except NoReply:
             return None
         return None if reply.status >= 500 else reply.status != 413
+
+    def _ask(self, method: str, body: bytes = b"", *, certificate: bool = False) -> Reply:
+        """Make a request to the tracker, which is at https from then on if that is asked for."""
+        reply, place = self._exchange(method, self._tracker, self._type, body, certificate=certificate)
+        if place is not self._tracker:
+            self.url, self._tracker = str(place[0].copy_with(query=None)), place
+        return reply
 
     def _exchange(
         self, method: str, place: Place, content_type: str, body: bytes = b"", *, certificate: bool = False
@@ -232,5 +234,5 @@ class Client:
         )
 
     def _no_api(self, reply: Reply) -> PiwikImportError:
-        error = UnavailableError if reply.status >= 500 or reply.status in (200, 408, 425, 429) else RefusedError
+        error = UnavailableError if reply.status >= 500 or reply.status in (200, *LATER) else RefusedError
         return error(f"{self._api}: {shown(reply)} is no answer of the Reporting API. Check --url, or say --base-url.")
