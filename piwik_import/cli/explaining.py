@@ -9,9 +9,8 @@ from typing import Any
 
 import click
 
-from piwik_import.cli.importing import extensions
 from piwik_import.cli.options import Command, group, option, taken
-from piwik_import.cli.reading import layout, reading, selection, taken_hints, users_registry, w3c
+from piwik_import.cli.reading import layout, reading, selection, taken_downloads, taken_hints, users_registry, w3c
 from piwik_import.cli.server import base
 from piwik_import.cli.server import site as site_option
 from piwik_import.cli.shaping import mapping, taken_shaping
@@ -54,7 +53,7 @@ def explain(log: str, line: int | None, as_json: bool, **options: Any) -> None:
         w3c=taken(W3C, options),
         hints=taken_hints(options),
         site=site if shaping.trackers.files else site or 1,
-        downloads=extensions(options.pop("download_extensions"), options.pop("add_download_extensions")),
+        downloads=taken_downloads(options),
         shaping=shaping,
         dry_run=True,
         **options,

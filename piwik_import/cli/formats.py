@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from piwik_import.cli.options import Command, group, option
-from piwik_import.cli.reading import users_registry
+from piwik_import.cli.reading import goaccess, users_registry
 from piwik_import.errors import UsageError, printable
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
         help="Print the format file for a server's format string (see import --log-format), with samples if a log is "
         "named too.",
     ),
-    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
-    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    *goaccess,
     option(
         "--log-format-from",
         type=click.Path(path_type=Path),

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from piwik_import.cli.options import Command, taken
-from piwik_import.cli.reading import layout, reading, selection, taken_hints, users_registry, w3c
-from piwik_import.cli.sending import going_on, sending
+from piwik_import.cli.reading import layout, reading, selection, taken_downloads, taken_hints, users_registry, w3c
+from piwik_import.cli.sending import going_on, sending, taken_policy
 from piwik_import.cli.server import connecting, connection, pages, server, unconnected
 from piwik_import.cli.shaping import mapping, taken_shaping
 from piwik_import.cli.trying import messages, trying
 from piwik_import.connection import Connection
 from piwik_import.errors import UsageError, printable
-from piwik_import.policy import Policy
 
 if TYPE_CHECKING:
     from piwik_import.importer import Settings
@@ -53,8 +52,6 @@ def import_(
     progress: str,
     summary: str,
     site: int | None,
-    download_extensions: str | None,
-    add_download_extensions: str | None,
     no_check: bool,
     **options: Any,
 ) -> None:
@@ -81,9 +78,6 @@ def import_(
     shaping = taken_shaping(options, site)
     if site is None and not trial and not shaping.trackers.files:
         raise UsageError("Missing --idsite: the number of the site on the server (or PIWIK_SITE).")
-    policy = taken(Policy, options)
-    if not way.bulk:  # so that every single hit is acknowledged before the next is sent
-        policy = replace(policy, chunk_size=1)
     registry = users_registry()
     formats = taken(Choice, options).formats(registry)
     if len(formats) > 1:
@@ -105,12 +99,12 @@ def import_(
         registry=registry,
         connection=None if dry_run else way,
         check=not no_check,
-        policy=replace(policy, resend=in_doubt == "resend"),
+        policy=taken_policy(options, bulk=way.bulk, in_doubt=in_doubt),
         w3c=taken(W3C, options),
         hints=taken_hints(options),
         site=site if shaping.trackers.files else site or 1,
         dry_run=dry_run,
-        downloads=extensions(download_extensions, add_download_extensions),
+        downloads=taken_downloads(options),
         shaping=shaping,
         journal=journal,
         skip_doubts=in_doubt == "skip",
@@ -120,17 +114,6 @@ def import_(
     with _sandbox(settings, db) if sandbox else _as_is(settings) as (settings, after):
         code = carry_out(settings, output, progress, summary, after)
     sys.exit(code)
-
-
-def extensions(all_of_them: str | None, more: str | None) -> frozenset[str]:
-    """Return the extensions of downloads: the built-in ones, or those that the user wants in their place, and more."""
-    from piwik_import.hits import DOWNLOADS
-
-    return (_extensions(all_of_them) if all_of_them else DOWNLOADS) | _extensions(more or "")
-
-
-def _extensions(text: str) -> frozenset[str]:
-    return frozenset(part.strip().lstrip(".").lower() for part in text.split(",") if part.strip())
 
 
 @contextmanager

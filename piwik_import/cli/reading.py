@@ -75,6 +75,11 @@ w3c = group(
     option("--w3c-time-taken-secs", is_flag=True, help="time-taken is in seconds, whatever the format says."),
 )
 
+goaccess = (
+    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
+    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+)
+
 layout = group(
     "Describing the lines",
     option(
@@ -102,8 +107,7 @@ layout = group(
         help="How its group date is written, as a pattern of strptime.  "
         "[default: %d/%b/%Y:%H:%M:%S, with a zone or not]",
     ),
-    option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
-    option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    *goaccess,
 )
 
 
@@ -125,6 +129,18 @@ def taken_hints(options: dict[str, Any]) -> Hints:
         trusted_proxies=_parts(options.pop("trusted_proxies")),
         fields=_fields(options.pop("fields")),
     )
+
+
+def taken_downloads(options: dict[str, Any]) -> frozenset[str]:
+    """Take out of `options` the extensions of downloads: the built-in ones or those in their place, and more."""
+    from piwik_import.hits import DOWNLOADS
+
+    all_of_them, more = options.pop("download_extensions"), options.pop("add_download_extensions")
+    return (_extensions(all_of_them) if all_of_them else DOWNLOADS) | _extensions(more or "")
+
+
+def _extensions(text: str) -> frozenset[str]:
+    return frozenset(part.lstrip(".").lower() for part in _parts([text]))
 
 
 def _parts(texts: Sequence[str]) -> tuple[str, ...]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from piwik_import.cli.importing import carry_out
-from piwik_import.cli.options import Command, group, option, taken
-from piwik_import.cli.sending import sending
+from piwik_import.cli.options import Command, group, option
+from piwik_import.cli.sending import in_doubt as in_doubt_option
+from piwik_import.cli.sending import journal as journal_option
+from piwik_import.cli.sending import sending, taken_policy
 from piwik_import.cli.server import connecting, connection, server
 from piwik_import.cli.trying import messages
 from piwik_import.errors import UsageError, printable
-from piwik_import.policy import Policy
 
 
 @click.command(cls=Command, short_help="Send rejected hits again.")
@@ -25,18 +25,8 @@ from piwik_import.policy import Policy
     option(
         "--uncertain", is_flag=True, help="Also hits that the server may have recorded: it may hold them twice then."
     ),
-    option(
-        "--journal",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Where to keep what the server has acknowledged.  [default: ~/.local/state/piwik-import/journal.db]",
-    ),
-    option(
-        "--in-doubt",
-        type=click.Choice(["resend", "skip"]),
-        default="resend",
-        help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
-    ),
+    journal_option,
+    in_doubt_option,
 )
 @server
 @connecting
@@ -56,12 +46,11 @@ def replay(
     if not file.exists() and not file.with_name(file.name + REPLAYED).exists():
         raise UsageError(f"{printable(str(file))}: there is no such file.")
     way = connection(options)
-    policy = replace(taken(Policy, options), resend=in_doubt == "resend")
     with taken_away(file) as away:
         settings = Settings(
             logs=[str(away)],
             connection=way,
-            policy=policy if way.bulk else replace(policy, chunk_size=1),
+            policy=taken_policy(options, bulk=way.bulk, in_doubt=in_doubt),
             check=False,
             site=site or 1,
             journal=journal or default_path(),

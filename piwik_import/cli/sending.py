@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from piwik_import.cli.options import group, option
+from piwik_import.cli.options import group, option, taken
+from piwik_import.policy import Policy
 
 sending = group(
     "Sending",
@@ -61,22 +64,26 @@ sending = group(
     ),
 )
 
+journal = option(
+    "--journal",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to keep what the server has acknowledged.  [default: ~/.local/state/piwik-import/journal.db]",
+)
+
+in_doubt = option(
+    "--in-doubt",
+    type=click.Choice(["resend", "skip"]),
+    default="resend",
+    help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
+)
+
 going_on = group(
     "Going on",
-    option(
-        "--journal",
-        type=click.Path(path_type=Path),
-        metavar="FILE",
-        help="Where to keep what the server has acknowledged.  [default: ~/.local/state/piwik-import/journal.db]",
-    ),
+    journal,
     option("--no-journal", is_flag=True, help="Keep nothing, and begin at the beginning each time."),
     option("--from-start", is_flag=True, help="Import from the beginning again what was imported before."),
-    option(
-        "--in-doubt",
-        type=click.Choice(["resend", "skip"]),
-        default="resend",
-        help="What to do with hits of which a crash or a lost answer left unknown whether they were recorded.",
-    ),
+    in_doubt,
     option(
         "--rejects",
         type=click.Path(path_type=Path),
@@ -97,3 +104,10 @@ going_on = group(
         help="How long to wait while another import of the same log is running.",
     ),
 )
+
+
+def taken_policy(options: dict[str, Any], *, bulk: bool, in_doubt: str) -> Policy:
+    """Take out of `options` how hits are sent."""
+    policy = replace(taken(Policy, options), resend=in_doubt == "resend")
+    # Without bulk requests every single hit is acknowledged before the next is sent.
+    return policy if bulk else replace(policy, chunk_size=1)
