@@ -29,6 +29,7 @@ import trustme
 from hypothesis import HealthCheck, settings
 
 import piwik_import
+from piwik_import import delivery, pace
 from piwik_import.cli import main
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -445,6 +446,30 @@ def run_import(run_program, server):
         return run_program("--summary", "json", *arguments, env=server | dict(env), **options)
 
     return run
+
+
+@pytest.fixture
+def import_broken_off(run_import, tracker):
+    """Return a function that imports a log in two runs, for the server fails; the numbers of the pages recorded."""
+
+    def run(log: Path, *, after: int, chunk_size: int, recorders: int) -> list[int]:
+        os.utime(log, (1, 1))
+        settings = ("--chunk-size", chunk_size, "--recorders", recorders, "--retry-for", 0, log)
+        tracker.answers(200, times=after)
+        tracker.answers(503, times=recorders)
+        assert run_import(*settings).code == 75
+        tracker.script.clear()
+        assert run_import(*settings).code == 0
+        return sorted(int(hit["url"].rpartition("/")[2]) for hit in tracker.recorded)
+
+    return run
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Make the pauses before further tries short, in this process."""
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import pytest
 
-from piwik_import import delivery, pace
+from piwik_import import pace
 from piwik_import.client import Client
 from piwik_import.connection import Connection
 from piwik_import.delivery import Delivery
@@ -22,14 +22,9 @@ from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
 from piwik_import.translate import SLOTS, Batch, Entry
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 INVALID = {"status": "success", "tracked": 0, "invalid": 2, "invalid_indices": [0, 1]}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Do not wait long between tries."""
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
 
 
 def entries(count, visitors=5, seed=0):

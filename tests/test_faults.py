@@ -10,17 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from piwik_import import delivery, pace
 from piwik_import.errors import PiwikImportError
 from piwik_import.evidence import VOUCHED
 from piwik_import.rejects import Rejects
 from tests.test_delivery import Sending, entries, pages
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -293,27 +293,10 @@ def test_an_import_of_an_array_goes_on_where_it_ended_though_it_is_one_line(tmp_
 
 
 @pytest.mark.parametrize("shape", ["an array in one line", "an array, pretty", "objects, pretty, CRLF"])
-def test_an_import_that_is_broken_off_in_an_array_goes_on_without_loss(shape, tmp_path, run_import, tracker):
+def test_an_import_that_is_broken_off_in_an_array_goes_on_without_loss(shape, tmp_path, import_broken_off):
     log = tmp_path / "log.json"
     log.write_bytes(SHAPES[shape].encode())
-    os.utime(log, (1, 1))
-    settings = (
-        "--recorder-max-payload-size",
-        9,
-        "--recorders",
-        2,
-        "--journal",
-        tmp_path / "j.db",
-        "--retry-for",
-        0,
-        log,
-    )
-    tracker.answers(200, times=5)
-    tracker.answers(503, times=2)
-    assert run_import("--retry-for", 0, *settings).code == 75
-    tracker.script.clear()
-    assert run_import(*settings).code == 0
-    assert sorted(int(hit["url"].rpartition("/")[2]) for hit in tracker.recorded) == [*range(200)]
+    assert import_broken_off(log, after=5, chunk_size=9, recorders=2) == [*range(200)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

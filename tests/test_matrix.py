@@ -25,8 +25,9 @@ import pytest
 import trustme
 from conftest import AS_MATOMO, Outcome, Reply
 
-from piwik_import import delivery, pace
 from piwik_import.cli import main
+
+pytestmark = pytest.mark.usefixtures("quick")
 
 CHUNK, CHUNKS = 6, 3
 LINES = CHUNK * CHUNKS
@@ -209,12 +210,6 @@ class Server:
             bulk = self.tracker.bulks[-1]
             bulk.hits[:] = bulk.hits[: row.recorded] if is_bad else bulk.hits
         return row.answer(good) if is_bad else (good,)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

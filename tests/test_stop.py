@@ -10,16 +10,11 @@ from collections import Counter
 
 import pytest
 
-from piwik_import import delivery, pace
 from piwik_import.cli import main
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 LINES = 24
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.01)
 
 
 @pytest.fixture

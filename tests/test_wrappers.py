@@ -249,25 +249,8 @@ def test_a_message_whose_end_never_comes_is_invalid_and_nothing_else_is_lost(dry
 
 
 @pytest.mark.parametrize("stop", [1, 4, 9])
-def test_an_import_that_is_broken_off_between_parts_goes_on_without_loss(stop, tmp_path, run_import, tracker):
+def test_an_import_that_is_broken_off_between_parts_goes_on_without_loss(stop, tmp_path, import_broken_off):
     log = tmp_path / "0.log"
     log.write_text("".join(line for number in range(150) for line in parted(number, cri)))
-    os.utime(log, (1, 1))
-    settings = (
-        "--recorder-max-payload-size",
-        7,
-        "--recorders",
-        3,
-        "--journal",
-        tmp_path / "j.db",
-        "--retry-for",
-        0,
-        log,
-    )
-    tracker.answers(200, times=stop)
-    tracker.answers(503, times=3)
-    assert run_import("--retry-for", 0, *settings).code == 75
-    tracker.script.clear()
-    assert run_import(*settings).code == 0
-    pages = sorted(int(hit["url"].rpartition("/")[2]) for hit in tracker.recorded)
+    pages = import_broken_off(log, after=stop, chunk_size=7, recorders=3)
     assert pages == sorted([*range(150), *range(1000, 1150, 3)])
