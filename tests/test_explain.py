@@ -291,7 +291,7 @@ def test_what_is_around_the_lines_is_named_and_taken_off(explained):
     found = explained(around + line_of("a") + other + around + line_of("b"))
     assert (found["format"], found["wrapper"]) == ("combined", "syslog_3164")
     assert found["sample"] == {"lines": 3, "fit": 2, "other": 1, "invalid": 0}
-    assert all(one["wrapper"] == "syslog_3164" for one in found["others"])
+    assert {one["wrapper"] for one in found["others"]} == {"syslog_3164"}
     first, second, _ = found["lines"]
     assert first["within"] == line_of("a").strip()
     assert first["pieces"][0] == {"text": around.strip(), "name": "syslog_3164", "fields": [], "parameters": {}}

@@ -115,7 +115,12 @@ def _instead(job: Job, sample: Sequence[str]) -> str:
 
 def _is_other(one: Definition, known: Definition | None, found: Definition | None) -> bool:
     """Tell whether a format is worth mention beside the one that is shown: if that fits, within the same wrapper."""
-    return known is None or (one.label != known.label and (found is None or one.wrapper == found.wrapper))
+    return known is None or (one.label != known.label and (found is None or _around(one) == _around(found)))
+
+
+def _around(one: Definition) -> str | None:
+    """Name what is around the lines; the wrapper itself may have been told the year of its times meanwhile."""
+    return None if one.wrapper is None else one.wrapper.name
 
 
 def _unread(head: bytes, sample: Sequence[str]) -> Line:
