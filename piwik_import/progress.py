@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import TaskID
 
-MODES = ("auto", "bar", "plain", "none")
-
 SELDOM = (10.0, 60.0)
 """Seconds to the first plain line, and between the later ones: cron mails every line it sees."""
 

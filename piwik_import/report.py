@@ -249,7 +249,7 @@ class Report:
                 self.notes.append(text)
 
     def note_doubt(self, text: str) -> None:
-        """Keep a remark on hits of which an earlier run has left unknown whether they were recorded."""
+        """Keep a remark on hits of which this run or an earlier one has left unknown whether they were recorded."""
         if text not in self.doubts:
             self.doubts.append(text)
         self.note(text)
