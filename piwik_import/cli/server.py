@@ -161,7 +161,7 @@ def connection(options: dict[str, Any]) -> Connection:
     """Take the options of the groups above out of `options`; return the way that they describe. Raises UsageError."""
     if options["url"] is None:
         raise UsageError(
-            "Missing --url: the address of the server (or PIWIK_URL). To try without one: --sandbox or --dry-run."
+            "Missing --url: the address of the server (or PIWIK_URL). An import without one: --sandbox or --dry-run."
         )
     host = urlsplit(tracker_url(options["url"])).hostname or ""
     options["token"] = _token(options, host)
