@@ -488,3 +488,17 @@ def test_host_names_in_place_of_addresses_are_told_in_the_summary(run_program, t
     log.write_text(make_log(lines=3).read_text().replace("198.18.0.", "client.example."))
     outcome = run_program("--dry-run", log)
     assert "Note: 3 hits have a host name where their client's address should be" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--make", "%h", "--log-format-from", "nginx.conf"), "--make and --log-format-from are different things"),
+        (("--check", "--markdown"), "--check and --markdown are different things"),
+        (("--time-format", "%T", "combined"), "belong to --make"),
+    ],
+)
+def test_of_formats_no_option_is_passed_over_in_silence(run_here, options, said):
+    outcome = run_here("formats", *options)
+    assert (outcome.code, outcome.stdout) == (2, "")
+    assert said in outcome.stderr

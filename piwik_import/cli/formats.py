@@ -64,6 +64,12 @@ def formats(
     from piwik_import import overview
     from piwik_import.parsers import choice, formatfile
 
+    wanted = {"--check": check, "--make": make, "--log-format-from": log_format_from, "--markdown": markdown}
+    given = [name for name, value in wanted.items() if value not in (None, False)]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} are different things to do: choose one.")
+    if make is None and (date_format is not None or time_format is not None):
+        raise UsageError("--date-format and --time-format belong to --make: add it, or leave them out.")
     registry = users_registry()
     if make is not None:
         (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats(registry)
