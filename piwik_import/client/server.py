@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import httpx
 
 from piwik_import.address import api_url, tracker_url
-from piwik_import.client.answer import Answer, Failed, Recorded
+from piwik_import.client.answer import Answer, Failed
 from piwik_import.client.meaning import LATER, document, of_bulk, of_single, shown
 from piwik_import.client.transport import NoReply, Reply, Transport, proxy_for
 from piwik_import.connection import Connection
@@ -66,25 +66,17 @@ class Client:
         self._transport.close()
 
     def send(self, queries: Sequence[str]) -> Answer:
-        """Send `queries` (encoded hits, without ``?``) and read the answer: in one request, or each in its own.
+        """Send `queries` (encoded hits, without ``?``) in one request, and read the answer.
 
-        Without bulk requests, what ends them before the last leaves all of them in doubt: send one at a time.
+        Without bulk requests there must be one.
 
         Source: https://developer.matomo.org/api-reference/tracking-api#bulk-tracking
         """
         if self._connection.bulk:
             return self._send(bulk_body(queries, self._connection.token), len(queries))
-        token = self._connection.token
+        token, (query,) = self._connection.token, queries
         secret = "" if token is None else f"&token_auth={quote(token, safe='')}"
-        rejected, reason = [], ""
-        for place, query in enumerate(queries):
-            answer = self._send(f"{query}{secret}".encode("ascii"), 1)
-            if not isinstance(answer, Recorded):
-                return answer if place == 0 else Failed(answer.reason, in_doubt=True)
-            if answer.rejected:
-                rejected.append(place)
-                reason = answer.reason
-        return Recorded(len(rejected), tuple(rejected), reason)
+        return self._send(f"{query}{secret}".encode("ascii"), 1)
 
     def _send(self, body: bytes, hits: int) -> Answer:
         debug = self._connection.debug
