@@ -18,7 +18,7 @@ from piwik_import.errors import FormatError, UnknownFormat, pointed, printable
 from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import could_fit, lines_of, recognise
-from piwik_import.parsers.escapes import unescaped
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.formatfile import written
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.registry import Registry
@@ -128,9 +128,9 @@ def _results(one: Definition, lines: Sequence[str]) -> Iterator[Record | BadLine
 
 def _shown(line: str, reason: str) -> Iterator[str]:
     """Yield a line of a log, and a mark where it is wrong, if the reason tells where."""
-    shown = unescaped(line)
+    shown = utf8(line)
     if found := re.search(r"\bcolumn (\d+)", reason):
-        at = len(unescaped(line[: int(found[1]) - 1]))
+        at = len(utf8(line[: int(found[1]) - 1]))
     elif "the line ends where" in reason:
         at = len(shown)
     else:
@@ -203,9 +203,9 @@ def _try_wrapper(one: Wrapper, registry: Registry, proof: Proof) -> None:
         if len(lines) != 1:
             faults.append(f"its `line` holds {len(lines)} lines of a log; there must be one")
         elif found is None:
-            faults += ["nothing of this wrapper is around the line", f"    {printable(unescaped(lines[0]))}"]
+            faults += ["nothing of this wrapper is around the line", f"    {printable(utf8(lines[0]))}"]
         else:
-            faults += _differences(sample, MESSAGE, found._replace(message=unescaped(found.message)))
+            faults += _differences(sample, MESSAGE, found._replace(message=utf8(found.message)))
             faults += [] if faults or found.goes_on else _mistaken_wrapper(one, lines, registry, around)
         proof.faults.append(faults)
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from piwik_import.errors import PiwikImportError, UnavailableError, UsageError, printable
+from piwik_import.parsers.encoding import utf8
 from piwik_import.tracking import decode
 from piwik_import.translate import BadEntry, Entry
 
@@ -79,8 +80,7 @@ class Rejects:
 
     def _row(self, source: str, one: Entry | BadEntry, fate: Row) -> Row:
         """Return what is written of a line: where it stands, and what became of it."""
-        text = one.text if one.text.isascii() else one.text.encode("latin-1").decode("utf-8", "surrogateescape")
-        return {"source": source, "line": one.line, "offset": one.begin, "text": text} | fate
+        return {"source": source, "line": one.line, "offset": one.begin, "text": utf8(one.text)} | fate
 
     def _write(self, rows: Sequence[Row], to_disk: bool = False) -> None:
         if self.path is None or not rows:

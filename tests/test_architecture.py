@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "days": "memo translate",
     "chunk": "translate",
     "evidence": "pace chunk",
-    "rejects": "errors tracking translate",
+    "rejects": "errors parsers tracking translate",
     "replay": "parsers hits source tracking translate rejects",
     "client": "errors tracking address connection",
     "report": "errors filters translate",

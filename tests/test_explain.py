@@ -365,6 +365,16 @@ def test_bytes_and_very_long_lines_do_no_harm(explained, run_here):
     assert len(shown) < 20_000
 
 
+def test_halves_of_surrogate_pairs_in_an_object_do_no_harm(explained, run_here):
+    row = r'{"time":"2026-11-21T09:15:02Z","method":"GET","path":"/a","status":200,"x":"\ud800","\ud800":1}'
+    found = explained(f"{row}\n" * 3, "--format", "json")
+    assert [piece["text"] for piece in found["lines"][0]["pieces"] if piece["name"] in ("x", "\ufffd")] == [
+        "\ufffd",
+        "1",
+    ]
+    assert run_here("explain", "access.log", "--format", "json").code == 0
+
+
 def on_a_terminal(*command, tmp_path, columns, **environment):
     """Run the program in a terminal of so many columns; return its exit code and all that it wrote there."""
     master, slave = pty.openpty()

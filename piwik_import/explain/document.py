@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from piwik_import.explain.facts import Explanation
-from piwik_import.explain.line import Line, Piece, decoded
+from piwik_import.explain.line import Line, Piece
+from piwik_import.parsers.encoding import utf8, whole
 from piwik_import.parsers.ranking import Contender
 
 
@@ -34,8 +35,8 @@ def _other(one: Contender) -> dict[str, Any]:
 def _line(line: Line) -> dict[str, Any]:
     return {
         "line": line.number,
-        "text": plain(decoded(line.text)),
-        "within": None if line.within is None else plain(decoded(line.within)),
+        "text": plain(utf8(line.text)),
+        "within": None if line.within is None else plain(utf8(line.within)),
         "pieces": [_piece(one) for one in line.pieces],
         "fate": line.fate,
         "reason": plain(line.reason) or None,
@@ -51,7 +52,7 @@ def _line(line: Line) -> dict[str, Any]:
 def _piece(piece: Piece) -> dict[str, Any]:
     part = piece.part
     return {
-        "text": plain(decoded(part.text)),
+        "text": plain(utf8(part.text)),
         "name": plain(part.name) or None,
         "fields": list(part.fields),
         "parameters": {name: plain(value) for name, value in piece.parameters.items()},
@@ -60,4 +61,4 @@ def _piece(piece: Piece) -> dict[str, Any]:
 
 def plain(text: str) -> str:
     """Return a text without lone surrogates, which are no text that every reader of JSON takes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return whole(text).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -18,6 +18,7 @@ from piwik_import.hits import HitMaker
 from piwik_import.parsers import headers, keyed, paths
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.parts import Anatomy, Part
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.shaping import Shaper
@@ -85,12 +86,7 @@ class Line:
     def column(self) -> int | None:
         """Where the line stops being what its format says, in characters from 1; None if at no one place."""
         stop = self.anatomy.stop
-        return None if stop is None else len(decoded(self.anatomy.line[:stop])) + 1
-
-
-def decoded(text: str) -> str:
-    """Return a text whose characters are bytes as UTF-8; those that are none become lone surrogates."""
-    return text.encode("latin-1").decode("utf-8", "surrogateescape")
+        return None if stop is None else len(utf8(self.anatomy.line[:stop])) + 1
 
 
 class Explainer:

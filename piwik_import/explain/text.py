@@ -14,7 +14,8 @@ from rich.text import Text
 
 from piwik_import.errors import printable
 from piwik_import.explain.facts import Explanation
-from piwik_import.explain.line import Line, Piece, decoded
+from piwik_import.explain.line import Line, Piece
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.ranking import Share
 
 WIDTH = 100
@@ -145,14 +146,14 @@ def _line(line: Line, found: Explanation, console: Console) -> Iterator[Renderab
 
 def _rows(text: str, console: Console) -> Iterator[Text]:
     """Yield a line of the log, folded on a terminal."""
-    shown = printable(decoded(text.rstrip("\r\n")), LINE)
+    shown = printable(utf8(text.rstrip("\r\n")), LINE)
     for row in chop_cells(shown, console.width) if console.is_terminal else [shown]:
         yield Text(row)
 
 
 def _with_caret(text: str, at: int, console: Console) -> Iterator[Text]:
     """Yield a line, or as much of it as there is room for, and a caret below the place where it stops."""
-    before, after = (printable(decoded(part), LONGEST) for part in (text[:at][-LONGEST:], text[at:].rstrip("\r\n")))
+    before, after = (printable(utf8(part), LONGEST) for part in (text[:at][-LONGEST:], text[at:].rstrip("\r\n")))
     most = max(int(console.width * BEFORE), console.width - cell_len(after) - 1)
     while cell_len(before) > most:
         before = f"…{before[cell_len(before) - most + 1 :]}"
@@ -179,7 +180,7 @@ def _table(line: Line, console: Console, *, keyed: bool) -> Iterator[RenderableT
 
 def _cells(piece: Piece, *, keyed: bool) -> Iterator[Text]:
     """Yield the cells of one piece."""
-    part, shown = piece.part, decoded(piece.part.text)
+    part, shown = piece.part, utf8(piece.part.text)
     name = f"{printable(part.name, NAME)} " if keyed and part.name else ""
     yield Text.assemble((name, "dim"), printable(shown, LINE))
     yield Text(", ".join(part.fields) or printable(part.name, NAME), style="cyan" if part.fields else "dim")

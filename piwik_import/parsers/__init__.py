@@ -2,12 +2,12 @@
 
 In the order of reading: `record` says what a record is, `request` takes a request line apart, `fields` turns the text
 of one field into a value (`client_address` that of the client, `quantities` the numbers; `escapes` undoes what the
-server did to it), `pattern` (with `shapes`, what a field may hold, and `urls`, the host in a target) and `json_lines`
-(with `paths`) compile a format's definition into a parser; `headers` cuts a log at the lines that name its columns,
-`rows` a line into the texts of these, and `columns` compiles what a format says of them. `only` passes over lines that
-tell of no request, and `wrappers` takes off what is around the lines. A `definition` holds what a format is,
-`catalogue` (with `tables`, what such files have in common) reads it from formats/, `forms` and `w3c` change it by the
-user's word, and `detection` finds the one that fits a log.
+server did to it, and `encoding` makes text of its bytes), `pattern` (with `shapes`, what a field may hold, and `urls`,
+the host in a target) and `json_lines` (with `paths`) compile a format's definition into a parser; `headers` cuts a log
+at the lines that name its columns, `rows` a line into the texts of these, and `columns` compiles what a format says of
+them. `only` passes over lines that tell of no request, and `wrappers` takes off what is around the lines. A
+`definition` holds what a format is, `catalogue` (with `tables`, what such files have in common) reads it from formats/,
+`forms` and `w3c` change it by the user's word, and `detection` finds the one that fits a log.
 
 For people who want to know why, `anatomy` tells what of a line is what and where it stops fitting (`parts` holds such
 facts; `walk` finds them for patterns, `prefixes` for regular expressions, `keyed` for objects and columns), and

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from piwik_import.parsers import keyed, prefixes, walk
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.encoding import latin1
 from piwik_import.parsers.parts import Anatomy, Part
 from piwik_import.parsers.record import BadLine
 from piwik_import.parsers.wrappers import Wrapper
@@ -58,8 +59,8 @@ def _of_plugin(definition: Definition, line: str) -> Anatomy:
     found = {name: getattr(record, name) for name in definition.fields}
     asked = record.request
     found["request"] = f"{asked.method or '-'} {asked.path}" + ("" if asked.query is None else f"?{asked.query}")
-    texts = {name: str(value).encode("utf-8", "surrogateescape") for name, value in found.items() if value is not None}
-    return Anatomy(line, [Part(text.decode("latin-1"), (name,)) for name, text in texts.items()])
+    texts = {name: latin1(str(value)) for name, value in found.items() if value is not None}
+    return Anatomy(line, [Part(text, (name,)) for name, text in texts.items()])
 
 
 def _anatomy(definition: Definition, line: str) -> Anatomy:

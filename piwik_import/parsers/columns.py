@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from piwik_import.clock import FORMS, split_form
 from piwik_import.memo import Memo
 from piwik_import.parsers import request
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.extra import Extra
 from piwik_import.parsers.fields import FIELDS, converter, two_parts
 from piwik_import.parsers.headers import Header
@@ -267,8 +268,3 @@ def _request_memo(picks: Mapping[str, Pick]) -> Memo[Any, Any]:
         return request.from_parts(method, target or path, query)
 
     return Memo(assemble)
-
-
-def utf8(text: str) -> str:
-    """Return a text whose characters are bytes as UTF-8; those that are none become lone surrogates."""
-    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from piwik_import.memo import Memo
+from piwik_import.parsers.encoding import utf8
 
 ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u00([0-9A-Fa-f]{2})|(.))", re.DOTALL)
 CONTROL = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "v": "\v", "f": "\f", "a": "\a"}
@@ -24,7 +25,7 @@ def plain(text: str) -> str:
         if "\\" in text and len(text) <= LONGEST:
             text = ESCAPE.sub(lambda escape: _characters[escape[0]], text)
         text = text.replace(PAIR, "\\")
-    return unescaped(text)
+    return utf8(text)
 
 
 LONGEST = 1 << 16
@@ -44,19 +45,14 @@ def _character(escape: str) -> str:
 _characters: Memo[str, str] = Memo(_character)
 
 
-def unescaped(text: str) -> str:
-    """Read the bytes of a text as UTF-8: all that there is to do where a server escapes nothing."""
-    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "surrogateescape")
-
-
 def hash_escaped(text: str) -> str:
     """As `plain`, where ``#22`` stands for a quote: HAProxy's way, in which a backslash means nothing."""
     if "#" in text and len(text) <= LONGEST:
         text = HASH.sub(lambda escape: chr(int(escape[1], 16)), text)
-    return unescaped(text)
+    return utf8(text)
 
 
 HASH = re.compile("#([0-9A-Fa-f]{2})")
 
-ESCAPES: dict[str, Callable[[str], str]] = {"": plain, "hash": hash_escaped, "none": unescaped}
-"""How a server may write what would break its lines."""
+ESCAPES: dict[str, Callable[[str], str]] = {"": plain, "hash": hash_escaped, "none": utf8}
+"""How a server may write what would break its lines; where it escapes nothing, reading UTF-8 is all there is to do."""

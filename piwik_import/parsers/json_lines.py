@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from piwik_import.parsers import paths, request, urls
+from piwik_import.parsers.encoding import utf8, whole
 from piwik_import.parsers.extra import extra_of_object
 from piwik_import.parsers.fields import ABSENT, FIELDS, REQUEST_PARTS, converter, has_usual_forms, readers, two_parts
 from piwik_import.parsers.only import Condition, condition
@@ -123,7 +124,7 @@ def texts(keys: Keys) -> Texts:
             found.append(value)
         return found if asks else None
 
-    return Texts(list(keys), cut, readers({name: form for name, _, form in wanted}, _whole))
+    return Texts(list(keys), cut, readers({name: form for name, _, form in wanted}, whole))
 
 
 def _is_absolute(keys: Keys) -> bool:
@@ -177,7 +178,7 @@ def _request_getter(get: Mapping[str, Get], keys: Keys) -> Get:
 
 def _behind(forwarded: Get, ip: Get, trusted: str) -> Get:
     """Return the function that finds the client behind `trusted` proxies, in a list to whose right the peer stands."""
-    memo = converter("ip", trusted, _whole)
+    memo = converter("ip", trusted, whole)
 
     def read(values: dict[str, Any]) -> Any:
         peer, behind = ip(values), forwarded(values)
@@ -191,8 +192,8 @@ def _getter(name: str, specs: str | Sequence[str]) -> Get:
     ways = []
     for spec in _several(specs):
         steps, form = paths.split(spec)
-        ways.append((paths.finder(steps), spec, converter(name, form, _whole)))
-    absent = converter(name, "", _whole) if name in ("time", "request") else {"-": None}
+        ways.append((paths.finder(steps), spec, converter(name, form, whole)))
+    absent = converter(name, "", whole) if name in ("time", "request") else {"-": None}
     if not ways and name != "request":
         return lambda _: None
     if len(ways) == 1 and "." not in ways[0][1] and "[" not in ways[0][1]:
@@ -236,14 +237,6 @@ def _written(name: str, spec: str, value: Any) -> str:
     return str(value)
 
 
-HALF_PAIR = re.compile("[\\ud800-\\udc7f\\udd00-\\udfff]")
-
-
-def _whole(text: str) -> str:
-    """Replace halves of surrogate pairs: JSON may hold them, but no byte and no character stands behind them."""
-    return text if text.isascii() else HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def load(line: str) -> dict[str, Any]:
     """Read one object from a line whose bytes are its characters (Latin-1). Raises BadLine."""
     line = line.strip("\r\n\t \0")
@@ -277,7 +270,7 @@ def _loads_long(line: str) -> Any:
 
 
 def _loads(line: str) -> Any:
-    text = line if line.isascii() else line.encode("latin-1").decode("utf-8", "surrogateescape")
+    text = utf8(line)
     with suppress(ValueError, RecursionError):  # orjson takes no lone surrogates, be they bytes or halves of pairs
         return fast_loads(text)
     try:

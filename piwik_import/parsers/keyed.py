@@ -8,6 +8,7 @@ from typing import Any
 
 from piwik_import.parsers import json_lines, paths
 from piwik_import.parsers.columns import ABSENT, Columns, pick_fields
+from piwik_import.parsers.encoding import latin1, utf8
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.only import Condition, condition
 from piwik_import.parsers.parts import Anatomy, Part
@@ -36,7 +37,7 @@ def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str, *
     parts = []
     for name, value in _leaves(values, ()):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        parts.append(Part(text.encode("utf-8", "surrogateescape").decode("latin-1"), fields.get(name, ()), None, name))
+        parts.append(Part(latin1(text), fields.get(name, ()), None, name))
         if len(parts) == MOST:
             break
     for path, wanted in only.items():
@@ -60,7 +61,7 @@ def _request_paths(keys: json_lines.Keys) -> Iterator[str]:
 
 def _no_object(line: str, reason: str) -> Anatomy:
     """Say where a line stops being an object of JSON."""
-    text = line.encode("latin-1").decode("utf-8", "surrogateescape")
+    text = utf8(line)
     begin = len(text) - len(text.lstrip("\t \0"))
     try:
         json.loads(text[begin:])

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from piwik_import.errors import printable
 from piwik_import.memo import Memo
 from piwik_import.parsers import client_address
-from piwik_import.parsers.escapes import unescaped
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.record import BadLine, Parser, Record, Request
 
 GROUP = "piwik_import.parsers"
@@ -146,7 +146,7 @@ def compile_plugin(name: str, plugin: Plugin) -> Parser:
 
     def parse_safely(line: str) -> Record:
         try:
-            found = parse(unescaped(line))
+            found = parse(utf8(line))
             if isinstance(found, BadLine):
                 raise found
             return _record(found, clients)

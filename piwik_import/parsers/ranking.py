@@ -14,7 +14,7 @@ from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import ENOUGH, could_fit, fit_of, within_of
-from piwik_import.parsers.escapes import unescaped
+from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.fields import reader
 from piwik_import.parsers.headers import Header, is_header
 from piwik_import.parsers.parts import Anatomy, Part
@@ -123,7 +123,7 @@ def _worth(part: Part) -> float:
         if field == "time" and ":" not in part.text and not part.text.replace(".", "").isdecimal():
             continue  # a day alone
         with suppress(BadLine, KeyError):
-            value = reader(field, "any" if field == "time" else "", unescaped)(part.text)
+            value = reader(field, "any" if field == "time" else "", utf8)(part.text)
             worth = TELLING.get(field, LITTLE)
             if field == "ip" and (value is None or HOST_NAME.fullmatch(value)):
                 worth = LITTLE
