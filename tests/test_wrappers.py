@@ -96,6 +96,15 @@ def test_no_log_without_a_wrapper_is_taken_for_one_with(log_format):
         assert found(*lines_of(sample["line"].encode())) is log_format
 
 
+@pytest.mark.parametrize(
+    ("held", "byte"),
+    [pytest.param("\xe9", "\xe9", id="a byte"), pytest.param(r"\ud800", "\xef\xbf\xbd", id="half a pair")],
+)
+def test_what_is_no_text_within_json_is_what_it_would_be_without(held, byte):
+    message = AROUND["docker_json"].compile()(f'{{"log":"caf{held}","stream":"stdout"}}').message
+    assert message == f"caf{byte}"
+
+
 @given(
     st.sampled_from(sorted(WRAP)),
     st.text(

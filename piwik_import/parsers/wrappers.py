@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from piwik_import.errors import FormatError, FormatStringError
 from piwik_import.parsers import json_lines, paths, tables
+from piwik_import.parsers.encoding import latin1
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
 from piwik_import.parsers.regex import compiled
 
@@ -143,7 +144,7 @@ def _first(specs: str | Sequence[str]) -> paths.Find:
 def _text(value: Any) -> str | None:
     """Return the bytes of a message as characters (Latin-1); journald writes bytes that are no text as a list."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "surrogatepass").decode("latin-1")
+        return latin1(value)
     if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
         return bytes(value).decode("latin-1")
     return None
