@@ -36,7 +36,7 @@ from piwik_import import framing, jobs, source
 from piwik_import.errors import UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import catalogue, choice, logformat, serverconf, wrappers
+from piwik_import.parsers import catalogue, choice, logformat, serverconf, tables, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 from piwik_import.parsers.wrappers import Wrapper
@@ -371,7 +371,7 @@ def strings(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
             one.compile()
             return []
 
-        tomls = [path.read_text("utf-8") for path in sorted(catalogue.folder().glob("*.toml"))]
+        tomls = [path.read_text("utf-8") for path in sorted(tables.folder().glob("*.toml"))]
         around = [path.read_text("utf-8") for path in sorted(wrappers.folder().glob("*.toml"))]
         several = {
             "format strings": (server, [one for some in STRINGS.values() for one in some]),

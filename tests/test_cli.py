@@ -15,7 +15,7 @@ from conftest import line_of
 from piwik_import import __version__
 from piwik_import.cli.main import cli
 from piwik_import.errors import EXIT_CODES
-from piwik_import.parsers import catalogue, wrappers
+from piwik_import.parsers import catalogue, tables, wrappers
 
 
 def assert_one_line(outcome, code, *words):
@@ -396,7 +396,7 @@ def test_formats_lists_and_makes_those_of_a_configuration(run_program, tmp_path)
 
 def test_a_format_may_be_named_and_may_be_a_file(run_program, make_log):
     log = make_log(lines=3)
-    path = catalogue.folder() / "combined.toml"
+    path = tables.folder() / "combined.toml"
     for name in ("combined", path):
         assert "3  would be imported" in run_program("--dry-run", "--format", name, log).stdout
 

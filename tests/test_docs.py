@@ -18,9 +18,10 @@ from piwik_import.errors import EXIT_CODES
 from piwik_import.filters import REASONS
 from piwik_import.mapping import CONVERSIONS
 from piwik_import.parameters import PARAMETERS
-from piwik_import.parsers.catalogue import KEYS, folder, read
+from piwik_import.parsers.catalogue import KEYS, read
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.plugin import PROBLEMS
+from piwik_import.parsers.tables import folder
 from piwik_import.segment.identities import PLACES, ROOM
 from piwik_import.shaping import STANDARD
 from piwik_import.tracker_requests import OURS, PROTECTED

@@ -12,7 +12,7 @@ import pytest
 
 from piwik_import import proof
 from piwik_import.errors import FormatError, FormatStringError, UsageError
-from piwik_import.parsers import catalogue, wrappers
+from piwik_import.parsers import catalogue, tables, wrappers
 from piwik_import.parsers.registry import Registry
 
 SHOP = """\
@@ -41,7 +41,7 @@ regex = '<<(?P<time>\\S+)>> (?P<message>.*)'
 line = '<<2026-11-21T08:15:02Z>> hello'
 message = 'hello'
 """
-COMBINED = (catalogue.folder() / "combined.toml").read_text("utf-8")
+COMBINED = (tables.folder() / "combined.toml").read_text("utf-8")
 
 
 class Own:
@@ -88,7 +88,7 @@ def test_who_puts_one_file_into_the_folder_imports_logs_in_its_format(options, o
 
 def test_a_file_that_is_put_into_the_shipped_folder_is_tested_by_being_there(tmp_path):
     for name in ("piwik_import", "formats"):
-        shutil.copytree(catalogue.folder().parent / name, tmp_path / name)
+        shutil.copytree(tables.folder().parent / name, tmp_path / name)
     shutil.copy(Path(__file__).parent / "test_formats.py", tmp_path)
     right = SHOP[SHOP.index("[[sample]]") :]
     (tmp_path / "formats" / "shop.toml").write_text(SHOP + right.replace('"/a"', '"/b"'))

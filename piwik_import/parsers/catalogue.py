@@ -32,17 +32,10 @@ KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": 
 KINDS = ("pattern", "json", "columns", "regex")
 
 
-def folder() -> Path:
-    """Return the folder of the format files: installed beside this package, in a checkout at the top."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "formats"
-    return installed if installed.is_dir() else package.parent / "formats"
-
-
 @cache
 def known() -> Mapping[str, Definition]:
     """Read every format file that comes with the program; by name."""
-    return {path.stem: read(path) for path in sorted(folder().glob("*.toml"))}
+    return {path.stem: read(path) for path in sorted(tables.folder().glob("*.toml"))}
 
 
 def recognisable() -> list[Definition]:

@@ -11,6 +11,13 @@ from typing import Any
 from piwik_import.errors import FormatError
 
 
+def folder() -> Path:
+    """Return the folder of the files that come along: installed beside this package, in a checkout at the top."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "formats"
+    return installed if installed.is_dir() else package.parent / "formats"
+
+
 def read(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
     """Return the table of a file: each key is one of `kinds`, its value of that type. Raises FormatError.
 

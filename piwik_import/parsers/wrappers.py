@@ -179,9 +179,7 @@ def around(unwrap: Unwrap, parse: Parser, *, give_time: Callable[[str, str], str
 
 def folder() -> Path:
     """Return the folder of the wrappers' files, beside those of the formats."""
-    package = Path(__file__).resolve().parent.parent
-    installed = package / "formats" / "wrappers"
-    return installed if installed.is_dir() else package.parent / "formats" / "wrappers"
+    return tables.folder() / "wrappers"
 
 
 @cache
