@@ -19,14 +19,11 @@ from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import could_fit, lines_of, recognise
 from piwik_import.parsers.encoding import utf8
-from piwik_import.parsers.formatfile import written
+from piwik_import.parsers.formatfile import FIELDS, written
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.wrappers import Wrapper
 from piwik_import.shaping import Shaping
-
-FIELDS = ("ip", "time", "method", "path", "query", "problem", *Record._fields[3:-1])
-"""What a sample may say of a record."""
 
 MESSAGE = ("message", "time", "stream", "goes_on")
 """What a sample may say of a wrapped line."""

@@ -14,7 +14,7 @@ from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 
 FIELDS = "ip time method path query problem status length referrer user_agent host user generation_time".split()
-"""What a sample says of its line."""
+"""What a sample may say of its line."""
 
 ENOUGH = 2
 """Samples that a format file needs."""
