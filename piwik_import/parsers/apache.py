@@ -154,12 +154,7 @@ def _plain(string: str, found: re.Match[str]) -> Piece:
 
 def _time(string: str, found: re.Match[str]) -> Iterator[Piece]:
     """Read ``%t``, which comes in brackets, or ``%{FORMAT}t``, which does not."""
-    at, argument = found.start(), found["argument"]
-    if argument is None:
-        yield Piece(at, "[")
-        yield Piece(at, field="time", name="time")
-        yield Piece(at, "]")
-        return
+    at, argument = found.start(), found["argument"] or ""
     prefix = re.match("(?:begin|end)(?::|$)", argument)
     form = argument[prefix.end() :] if prefix else argument
     if form in PARTS_OF_TIME:

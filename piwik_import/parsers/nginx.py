@@ -128,6 +128,6 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _only(value: str, parts: Sequence[Piece]) -> Piece | None:
-    """Return the piece that a value consists of, if it is one and nothing else (but the brackets of a time)."""
+    """Return the piece that a value consists of, if it is one and nothing else."""
     found = re.fullmatch("\ue000(\\d+)\ue001", value)
     return parts[int(found[1])] if found else None

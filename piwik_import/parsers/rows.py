@@ -47,6 +47,7 @@ class Cutter:
         self._marked = names
         self._separator = SEPARATORS.get(separator or "space", SEPARATORS["space"])
         self._either = not separator
+        self._separators = [self._separator, *([SEPARATORS["tab"]] if self._either else [])]
 
     def quick(self, used: Sequence[int]) -> tuple[Callable[[str], re.Match[str] | None], str]:
         """Return the function that matches most lines; the groups are the columns `used`.
@@ -58,7 +59,6 @@ class Cutter:
 
     def lenient(self, used: Sequence[int]) -> Callable[[str], tuple[str | None, ...]]:
         """Return the function that cuts any other line. It raises BadLine."""
-        separators = [self._separator, *([SEPARATORS["tab"]] if self._either else [])]
         matches = self._either_way(used)
 
         def match(line: str) -> tuple[str | None, ...]:
@@ -67,15 +67,14 @@ class Cutter:
             if found is None and len(line) > LONGEST:
                 raise BadLine(f"longer than {LONGEST >> 10} KiB, and no row of {len(self.names)} columns")
             if found is None:
-                raise BadLine(self._fault(line, separators[which]))
+                raise BadLine(self._fault(line, self._separators[which]))
             return tuple([_without_quotes(text) for text in found.groups()])
 
         return match
 
     def _either_way(self, used: Sequence[int]) -> list[Callable[[str], re.Match[str] | None]]:
         """Return what matches lines with quotes, by each separator that there may be."""
-        separators = [self._separator, *([SEPARATORS["tab"]] if self._either else [])]
-        return [self._expression(used, one, _any(one), _any(one)).match for one in separators]
+        return [self._expression(used, one, _any(one), _any(one)).match for one in self._separators]
 
     def _expression(self, used: Sequence[int], separator: Separator, value: str, last: str) -> re.Pattern[str]:
         """Return the expression of a line; `last` is a value that may be the last one."""
@@ -121,7 +120,7 @@ class Cutter:
         match = self.quick(used)[0] if plain else self._either_way(used)[-1 if tabs else 0]
         if found := match(line):
             return [found.span(group + 1) for group in used if found[group + 1] is not None], None, ""
-        places, at = self._values(line, SEPARATORS["tab"] if tabs else self._separator)
+        places, at = self._values(line, self._separators[-1 if tabs else 0])
         if len(places) < len(self.names):
             missing = self.names[len(places)]
             end = len(line.removesuffix("\r"))
