@@ -16,6 +16,7 @@ from piwik_import.hits import HitMaker, HitSettings
 from piwik_import.mapping import HitTable, Mapper, Read
 from piwik_import.memo import Memo
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.fields import PEER_WORDS
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.searches import Searches, SearchSettings
 from piwik_import.segment import Identities, Segment, SegmentSettings, besides
@@ -42,8 +43,8 @@ STANDARD: Mapping[str, Callable[[Record], Any]] = {
 }
 """The words of formats that can be mapped, and what each is of a record."""
 
-PEER = {"userid": "user", "query_string": "query", "generation_time_milli": "generation_time"}
-"""Words that the established importer of this ecosystem has for some of them, for --regex-group-to-visit-cvar."""
+PEER = {name: field for name, (field, form) in PEER_WORDS.items() if form in ("", "ms")}
+"""The other importer's words for values that a record has as they are, for --regex-group-to-visit-cvar."""
 
 PARTS = {"request": ("method", "target", "path", "query"), "target": ("path", "query"), "path": ("target", "query")}
 """What else a line gives that gives a field."""

@@ -19,13 +19,12 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.extra import Extra
-from piwik_import.parsers.fields import FIELDS, converter, two_parts
+from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUEST_PARTS, converter, two_parts
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import BadLine, Parser, Record, Request
 from piwik_import.parsers.rows import QUOTED, SEPARATORS, Cutter, plain_names
 
 ABSENT = frozenset({None, "-", ""})
-PARTS = ("method", "target", "path", "query")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def pick_fields(columns: Columns, names: Sequence[str], header: Header) -> dict[
     picks: dict[str, list[Pick]] = {}
     for name, expression in columns.regexes.items():
         for group in re.compile(expression).groupindex if name in names else ():
-            word, _, form = PEERS_GROUPS.get(group, group).partition(":")
+            word, form = PEER_WORDS.get(group, (group, ""))
             if word in FIELDS:
                 picks.setdefault(word, []).append(Pick(names.index(name), form, _group(name, expression, group)))
     for name, specs in columns.fields_of.items():
@@ -158,16 +157,6 @@ def pick_fields(columns: Columns, names: Sequence[str], header: Header) -> dict[
         if is_whole(times[0].form):
             picks.pop("date", None)
     return picks
-
-
-PEERS_GROUPS = {
-    "query_string": "query",
-    "userid": "user",
-    "generation_time_milli": "generation_time:ms",
-    "generation_time_micro": "generation_time:us",
-    "generation_time_secs": "generation_time:s",
-}
-"""Names of groups in the expressions of --w3c-field-regex, as people have them from Matomo's importer."""
 
 
 def _group(name: str, expression: str, group: str) -> Callable[[str], str]:
@@ -226,9 +215,9 @@ def _compile(
     if "request" in picks:
         values["request"] = _alternatives(names, "request", picks["request"])
     else:
-        first = {word: picks[word][0] for word in PARTS if word in picks}
+        first = {word: picks[word][0] for word in REQUEST_PARTS if word in picks}
         names["request_of"] = _request_memo(first)
-        values["request"] = f"request_of[{', '.join(_column(first, word) for word in PARTS)}]"
+        values["request"] = f"request_of[{', '.join(_column(first, word) for word in REQUEST_PARTS)}]"
     if further is not None:
         names["extra_of"] = _extra(further)
         values["extra"] = f"extra_of(({''.join(f't{one.column}, ' for one in further.values())}))"
@@ -261,7 +250,9 @@ def _column(picks: Mapping[str, Pick], word: str) -> str:
 
 def _request_memo(picks: Mapping[str, Pick]) -> Memo[Any, Any]:
     nothing: dict[str | None, Any] = {None: None}
-    memos = [converter(word, picks[word].form, picks[word].decode) if word in picks else nothing for word in PARTS]
+    memos = [
+        converter(word, picks[word].form, picks[word].decode) if word in picks else nothing for word in REQUEST_PARTS
+    ]
 
     def assemble(texts: tuple[str | None, ...]) -> Request:
         method, target, path, query = [memo[text] for memo, text in zip(memos, texts, strict=True)]

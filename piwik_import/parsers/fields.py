@@ -196,6 +196,16 @@ def has_usual_forms(forms: Iterable[Sequence[str]]) -> bool:
 REQUEST_PARTS = ("method", "target", "path", "query")
 """Fields that together say what a request line does."""
 
+PEER_WORDS = {
+    "query_string": ("query", ""),
+    "userid": ("user", ""),
+    "generation_time_secs": ("generation_time", "s"),
+    "generation_time_milli": ("generation_time", "ms"),
+    "generation_time_micro": ("generation_time", "us"),
+}
+"""The words of the established importer of this ecosystem, for expressions that people have from there: each is one of
+our fields, in a certain form."""
+
 ABSENT = "-"
 """What stands for a text that a line lacks."""
 

@@ -20,22 +20,14 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.extra import extra_of_texts
-from piwik_import.parsers.fields import FIELDS, converter
+from piwik_import.parsers.fields import FIELDS, PEER_WORDS, converter
 from piwik_import.parsers.record import BadLine, Parser, Record
 
 LONGEST = 16 * 1024
 """Characters of a line that is tried: an expression that takes quadratic time takes seconds for it."""
 
-PEER = {
-    "date": ("time", ""),
-    "path": ("target", ""),
-    "query_string": ("query", ""),
-    "userid": ("user", ""),
-    "generation_time_secs": ("generation_time", "s"),
-    "generation_time_milli": ("generation_time", "ms"),
-    "generation_time_micro": ("generation_time", "us"),
-}
-"""The other importer's groups: each is one of our fields, in a certain form."""
+PEER = {"date": ("time", ""), "path": ("target", "")} | PEER_WORDS
+"""The other importer's groups, in the expression of a whole line."""
 
 CLF_TIME = "%d/%b/%Y:%H:%M:%S"
 """How the other importer takes a date to be written where nobody says."""
