@@ -13,7 +13,7 @@ from typing import Any
 
 from piwik_import.errors import FormatError
 from piwik_import.mapping import read_table
-from piwik_import.parsers import calls, formatfile, tables
+from piwik_import.parsers import calls, formatfile, paths, tables
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.escapes import ESCAPES
@@ -113,7 +113,7 @@ def describe(definition: Definition) -> Iterator[str]:
     for text in filter(None, (definition.pattern, definition.regex)):
         yield f"  {text.strip()}"
     columns = definition.columns.fields_of if definition.columns is not None else {}
-    rows = {name: specs if isinstance(specs, str) else ", else ".join(specs) for name, specs in definition.json.items()}
+    rows = {name: ", else ".join(paths.several(specs)) for name, specs in definition.json.items()}
     rows |= {name: ", ".join(fields) for name, fields in columns.items()}
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())

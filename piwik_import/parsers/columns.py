@@ -19,7 +19,7 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.extra import Extra
-from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUEST_PARTS, converter, two_parts
+from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUEST_PARTS, REQUESTS, converter, two_parts
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import BadLine, Parser, Record, Request
 from piwik_import.parsers.rows import QUOTED, SEPARATORS, Cutter, plain_names
@@ -92,7 +92,7 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
     """
     if unknown := {*columns.words} - FIELDS.keys():
         raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
-    if "time" not in columns.words or not {"request", "target", "path"} & {*columns.words}:
+    if "time" not in columns.words or not {*REQUESTS} & {*columns.words}:
         raise ValueError("it needs time and one of request, target, path")
     for spec in (spec for specs in columns.fields_of.values() for spec in specs):
         _read_form(*spec.partition(":")[::2])
@@ -107,7 +107,7 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
         return _refuse("no #Fields line says what its columns are; --w3c-fields can say it")
     if "time" not in picks:
         return _refuse("#Fields names no column for the time, and of a time of day alone no #Date says the day")
-    if not {"request", "target", "path"} & picks.keys():
+    if not {*REQUESTS} & picks.keys():
         return _refuse("#Fields names no column for the request: this is no log of a web server")
     return _compile(picks, _further(columns, cutter.names, wanted), cutter, header)
 

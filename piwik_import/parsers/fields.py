@@ -193,6 +193,9 @@ def has_usual_forms(forms: Iterable[Sequence[str]]) -> bool:
     return all(form in USUAL_FORMS or name in ("time", "generation_time") for name, form in forms)
 
 
+REQUESTS = ("request", "target", "path")
+"""Fields of which a line has one at least: what was asked for."""
+
 REQUEST_PARTS = ("method", "target", "path", "query")
 """Fields that together say what a request line does."""
 

@@ -12,7 +12,16 @@ from typing import Any
 from piwik_import.parsers import paths, request, urls
 from piwik_import.parsers.encoding import utf8, whole
 from piwik_import.parsers.extra import extra_of_object
-from piwik_import.parsers.fields import ABSENT, FIELDS, REQUEST_PARTS, converter, has_usual_forms, readers, two_parts
+from piwik_import.parsers.fields import (
+    ABSENT,
+    FIELDS,
+    REQUEST_PARTS,
+    REQUESTS,
+    converter,
+    has_usual_forms,
+    readers,
+    two_parts,
+)
 from piwik_import.parsers.only import Condition, condition
 from piwik_import.parsers.quantities import USUAL_LENGTH
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Request, Stranger, Texts
@@ -78,7 +87,6 @@ def compile_json(keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Cond
     return urls.believed(parse) if _is_absolute(keys) else parse
 
 
-REQUESTS = ("request", "target", "path")
 HOST = Record._fields.index("host")
 
 
@@ -128,12 +136,12 @@ def texts(keys: Keys) -> Texts:
 
 
 def _is_absolute(keys: Keys) -> bool:
-    return any(paths.split(one)[1] == "absolute" for name in REQUESTS for one in _several(keys.get(name, ())))
+    return any(paths.split(one)[1] == "absolute" for name in REQUESTS for one in paths.several(keys.get(name, ())))
 
 
 def keys_of_time(keys: Keys) -> list[str]:
     """Return what an object holds, one of it at least, that says a time: ends of keys, each with its quote."""
-    steps = [paths.split(one)[0] for one in _several(keys["time"])]
+    steps = [paths.split(one)[0] for one in paths.several(keys["time"])]
     return [f'{[step for step in several if isinstance(step, str)][-1]}"' for several in steps]
 
 
@@ -142,16 +150,12 @@ def _asks(values: dict[str, Any], keys: Keys) -> bool:
     return any(
         paths.finder(paths.split(one)[0])(values) is not None
         for name in (*REQUESTS, "method")
-        for one in _several(keys.get(name, ()))
+        for one in paths.several(keys.get(name, ()))
     )
 
 
-def _several(specs: str | Sequence[str]) -> Sequence[str]:
-    return (specs,) if isinstance(specs, str) else specs
-
-
 def _form_of(specs: str | Sequence[str]) -> str:
-    return next((form for one in _several(specs) if (form := paths.split(one)[1])), "")
+    return next((form for one in paths.several(specs) if (form := paths.split(one)[1])), "")
 
 
 Get = Callable[[dict[str, Any]], Any]
@@ -190,7 +194,7 @@ def _behind(forwarded: Get, ip: Get, trusted: str) -> Get:
 def _getter(name: str, specs: str | Sequence[str]) -> Get:
     """Return the function that takes the value of the field `name` out of an object."""
     ways = []
-    for spec in _several(specs):
+    for spec in paths.several(specs):
         steps, form = paths.split(spec)
         ways.append((paths.finder(steps), spec, converter(name, form, whole)))
     absent = converter(name, "", whole) if name in ("time", "request") else {"-": None}
@@ -213,7 +217,7 @@ def _time_of(keys: Keys) -> Get:
     """Return the function that takes the time out of an object, be it in two parts."""
     if "date" not in keys:
         return _getter("time", keys["time"])
-    (day, day_form), (time, form) = (paths.split(_several(keys[name])[0]) for name in ("date", "time"))
+    (day, day_form), (time, form) = (paths.split(paths.several(keys[name])[0]) for name in ("date", "time"))
     find_day, find_time, memo = paths.finder(day), paths.finder(time), two_parts({"date": day_form, "time": form})
     return lambda values: memo[str(find_day(values) or "-"), str(find_time(values) or "-")]
 

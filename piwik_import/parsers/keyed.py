@@ -9,6 +9,7 @@ from typing import Any
 from piwik_import.parsers import json_lines, paths
 from piwik_import.parsers.columns import ABSENT, Columns, pick_fields
 from piwik_import.parsers.encoding import latin1, utf8
+from piwik_import.parsers.fields import REQUESTS
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.only import Condition, condition
 from piwik_import.parsers.parts import Anatomy, Part
@@ -28,12 +29,12 @@ def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str, *
     fields: dict[str, tuple[str, ...]] = {}
     missing = []
     for field, specs in keys.items():
-        several = [paths.split(spec)[0] for spec in ((specs,) if isinstance(specs, str) else specs)]
-        held = [steps for steps in several if paths.finder(steps)(values) not in (None, "", "-")]
+        places = [paths.split(spec)[0] for spec in paths.several(specs)]
+        held = [steps for steps in places if paths.finder(steps)(values) not in (None, "", "-")]
         if held:
             fields[_name(held[0])] = (*fields.get(_name(held[0]), ()), field)
         elif field == "time":
-            missing.append(f"time at {_either([*map(_name, several)])}")
+            missing.append(f"time at {_either([*map(_name, places)])}")
     parts = []
     for name, value in _leaves(values, ()):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -44,7 +45,7 @@ def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str, *
         if not condition({path: wanted})(values):
             missing.append(f"{path} that is {'there' if wanted is True else json.dumps(wanted)}")
     given = {field for several in fields.values() for field in several}
-    if asks and "time" in given and not {*json_lines.REQUESTS} & given:
+    if asks and "time" in given and not {*REQUESTS} & given:
         missing.append(f"a request at {_either([*_request_paths(keys)])}")
     return Anatomy(line, parts, None, " and ".join(missing))
 
@@ -54,9 +55,9 @@ def _either(names: Sequence[str]) -> str:
 
 
 def _request_paths(keys: json_lines.Keys) -> Iterator[str]:
-    for field in json_lines.REQUESTS:
+    for field in REQUESTS:
         specs = keys.get(field, ())
-        yield from (_name(paths.split(spec)[0]) for spec in ((specs,) if isinstance(specs, str) else specs))
+        yield from (_name(paths.split(spec)[0]) for spec in paths.several(specs))
 
 
 def _no_object(line: str, reason: str) -> Anatomy:

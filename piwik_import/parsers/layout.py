@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from piwik_import.errors import FormatStringError
 from piwik_import.parsers import timeform
+from piwik_import.parsers.fields import REQUESTS
 from piwik_import.parsers.shapes import closed
 
 
@@ -96,7 +97,7 @@ def check(string: str, pieces: Sequence[Piece]) -> None:
     """Raise FormatStringError for a string that does not say when, or not what."""
     fields = set(choose(pieces).values())
     end = len(string.rstrip())
-    if not fields & {"request", "target", "path"}:
+    if not fields & {*REQUESTS}:
         raise FormatStringError(string, end, "There is no request in it: neither a request line nor a path:")
     if "time" not in fields:
         raise FormatStringError(string, end, "There is no time in it:")

@@ -44,6 +44,11 @@ def split(text: str) -> tuple[list[str | int], str]:
     raise ValueError(f"'{text}' is no path: it goes wrong at column {at + 1}")
 
 
+def several(specs: str | Sequence[str]) -> Sequence[str]:
+    """Return the places of a value, of which there may be but one."""
+    return (specs,) if isinstance(specs, str) else specs
+
+
 def finder(steps: Sequence[str | int]) -> Find:
     """Return the function that takes the value at `steps` out of an object."""
     if len(steps) == 1 and isinstance(key := steps[0], str):

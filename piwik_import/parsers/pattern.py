@@ -27,6 +27,7 @@ from piwik_import.parsers.fields import (
     HOST_ALONE,
     NAMES_HOST,
     REQUEST_PARTS,
+    REQUESTS,
     behind_reader,
     converter,
     has_usual_forms,
@@ -42,7 +43,6 @@ from piwik_import.parsers.urls import host_of
 TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 UNESCAPED = '[^"]*+'
 """The same as `QUOTED` in a line without a backslash: any character but one is found in a fifth of the time."""
-REQUESTS = ("request", "target", "path")
 LONGEST = 1 << 16
 """Characters of a line that is tried in several ways: with 1 MiB that takes 0.1 s, and no server writes so much."""
 FORWARDED = "forwarded"

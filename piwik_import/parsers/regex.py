@@ -20,7 +20,7 @@ from piwik_import.memo import Memo
 from piwik_import.parsers import request
 from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.extra import extra_of_texts
-from piwik_import.parsers.fields import FIELDS, PEER_WORDS, converter
+from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUESTS, converter
 from piwik_import.parsers.record import BadLine, Parser, Record
 
 LONGEST = 16 * 1024
@@ -50,7 +50,7 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
     match = compiled(regex).match
     groups = fields_by_group(regex, told)
     taken = {field: (name, form) for name, (field, form) in groups.items() if field in FIELDS}
-    if "time" not in taken or not {"request", "target", "path"} & taken.keys():
+    if "time" not in taken or not {*REQUESTS} & taken.keys():
         raise ValueError("it needs the groups `date` (or `time`) and `path` (or `request`)")
     if lacking := set(wanted) - {*further_groups_of(regex, told)}:
         raise ValueError(f"no such group: {', '.join(sorted(lacking))}")

@@ -136,8 +136,7 @@ class Wrapper:
 
 def _first(specs: str | Sequence[str]) -> paths.Find:
     """Return the function that takes the first value that is there."""
-    several = (specs,) if isinstance(specs, str) else specs
-    finders = [paths.finder(paths.split(spec)[0]) for spec in several]
+    finders = [paths.finder(paths.split(spec)[0]) for spec in paths.several(specs)]
     return lambda values: next((value for find in finders if (value := find(values)) is not None), None)
 
 
@@ -217,7 +216,7 @@ def describe(wrapper: Wrapper) -> Iterator[str]:
     if wrapper.regex is not None:
         yield f"  {wrapper.regex}"
     for name, specs in wrapper.json.items():
-        yield f"  {name:8} {specs if isinstance(specs, str) else ', else '.join(specs)}"
+        yield f"  {name:8} {', else '.join(paths.several(specs))}"
     for sample in wrapper.samples:
         yield ""
         yield f"  {sample['line']}"
