@@ -8,7 +8,7 @@ from piwik_import.parsers import catalogue, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import lines_of
 from piwik_import.parsers.record import Record
-from piwik_import.parsers.registry import Registry
+from piwik_import.parsers.registry import Registry, without
 from piwik_import.parsers.wrappers import Wrapper
 
 HEAD = """\
@@ -42,13 +42,13 @@ SHOWN = {
 def listing(registry: Registry) -> str:
     """Return the formats and wrappers that there are for the user, a line each."""
     width = max(map(len, [*registry.formats, *registry.wrappers]))
-    sections = [
-        ("", _without(catalogue.known(), registry.own)),
+    sections: list[tuple[str, Mapping[str, Definition | Wrapper]]] = [
+        ("", without(catalogue.known(), registry.own)),
         ("Your own formats:", registry.own),
         ("Formats of plug-ins:", registry.plugged),
         (
             "Wrappers, which may stand around the lines of any of these:",
-            _without(wrappers.known(), registry.own_wrappers),
+            without(wrappers.known(), registry.own_wrappers),
         ),
         ("Your own wrappers:", registry.own_wrappers),
     ]
@@ -59,10 +59,6 @@ def listing(registry: Registry) -> str:
         for part in (title, "\n".join(_row(one, width) for one in rows.values()))
         if part
     )
-
-
-def _without(shipped: Mapping[str, Definition | Wrapper], own: Mapping[str, object]) -> dict[str, Definition | Wrapper]:
-    return {name: one for name, one in shipped.items() if name not in own}
 
 
 def _row(one: Definition | Wrapper, width: int) -> str:

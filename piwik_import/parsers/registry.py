@@ -56,7 +56,7 @@ class Registry:
     @cached_property
     def formats(self) -> Mapping[str, Definition]:
         """All of them, by name: the user's first, which so go before others that fit a log alike."""
-        return {**self.own, **_without(catalogue.known(), self.own), **self.plugged}
+        return {**self.own, **without(catalogue.known(), self.own), **self.plugged}
 
     @cached_property
     def own_wrappers(self) -> Mapping[str, Wrapper]:
@@ -66,7 +66,7 @@ class Registry:
     @property
     def wrappers(self) -> Mapping[str, Wrapper]:
         """All of them, by name."""
-        return {**self.own_wrappers, **_without(wrappers.known(), self.own_wrappers)}
+        return {**self.own_wrappers, **without(wrappers.known(), self.own_wrappers)}
 
     def recognisable(self) -> list[Definition]:
         """Return the formats that are tried on a log of which nobody has said what it is."""
@@ -217,5 +217,6 @@ def _definition(one: Installed) -> Definition:
     )
 
 
-def _without(shipped: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
+def without(shipped: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
+    """Return those that come along, but those in whose place the user has his own."""
     return {name: one for name, one in shipped.items() if name not in own}
