@@ -186,6 +186,7 @@ def test_the_year_of_a_wrapper_that_names_none_is_that_of_the_log(tmp_path):
         pytest.param("regex = '('", "missing \\)", id="no regular expression"),
         pytest.param("regex = '(?P<line>.*)'", "has no group `message`", id="no message"),
         pytest.param("[json]\ntime = 't'", "needs a `message`", id="json without message"),
+        pytest.param("[json]\nmessage = 'm'\npart = 'p'", "knows besides `time` and `stream`", id="json with part"),
         pytest.param("[json]\nmessage = 'a..b'", "is no path", id="no path"),
         pytest.param("rgx = ''", "unknown key rgx", id="unknown key"),
         pytest.param("regex = ", "Invalid value", id="no TOML"),

@@ -28,7 +28,8 @@ KEYS = {"title": str, "source": str, "regex": str, "json": dict, "time": str, "g
 KEYS |= {"sample": list}
 
 NAMES = {"message", "time", "stream", "part"}
-"""What a wrapper's groups, and the keys of its ``[json]``, may be called; other groups are only for the reader."""
+"""What a wrapper's groups may be called, and but for ``part`` the keys of its ``[json]``; other groups are only for the
+reader."""
 
 
 class Unwrapped(NamedTuple):
@@ -106,7 +107,7 @@ class Wrapper:
         return unwrap
 
     def _compile_json(self) -> Unwrap:
-        if not {"message"} <= self.json.keys() <= NAMES:
+        if not {"message"} <= self.json.keys() <= NAMES - {"part"}:
             raise ValueError("`json` needs a `message`, and knows besides `time` and `stream`")
         get = {name: _first(specs) for name, specs in self.json.items()}
         ends = self.ends
