@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 from time import monotonic
 
 from piwik_import.acknowledged import Acknowledged
@@ -36,6 +35,7 @@ from piwik_import.pace import FIRST_PAUSE, Pace
 from piwik_import.policy import Policy
 from piwik_import.rejects import Rejects
 from piwik_import.report import Report
+from piwik_import.settlement import Settlement
 from piwik_import.translate import Entry
 
 QUIET = 0.2
@@ -67,7 +67,7 @@ class Delivery:
         self._report = report
         self._policy = policy
         self._acknowledged = acknowledged or Acknowledged(None, [], lanes)
-        self._rejects = rejects or Rejects(None)
+        self._settlement = Settlement(report, rejects or Rejects(None), self._acknowledged)
         self._pace = Pace(policy)
         self._stopping = threading.Event()
         self._places_hold = True  # whether the tracker names the hit that it failed on
@@ -134,10 +134,17 @@ class Delivery:
             if chunk.parts:
                 self._leave(chunk)
             else:
-                self._acknowledged.settle(chunk.lane, chunk.entries, chunk.tracked)
+                self._settlement.done(chunk)
                 if not chunk.tracked:
                     self._pace.shut()  # all lanes may have waited for it to be the first of its day
                 self._lanes.done(chunk.lane)
+
+    def _leave(self, chunk: Chunk) -> None:
+        """Have a chunk counted that is not settled, even if the journal does not work any more."""
+        try:
+            self._settlement.leave(chunk)
+        except PiwikImportError as error:
+            self._give_up(error)
 
     def _give_up(self, error: PiwikImportError) -> None:
         self.error = self.error or error
@@ -166,7 +173,9 @@ class Delivery:
                 self._lanes.chunk_size = self._pace.size
             else:
                 self._pace.answered()
-            self._record(chunk, part, answer)
+            if part.is_named and not part.failures:
+                self._places_hold = False
+            self._settlement.record(chunk, answer)
         elif isinstance(answer, Failed):
             self._after_failure(chunk, part, answer, turn)
         elif isinstance(answer, TooLarge):
@@ -192,45 +201,13 @@ class Delivery:
             )
         return answer
 
-    def _record(self, chunk: Chunk, part: Part, answer: Recorded) -> None:
-        """Settle a part that was recorded, but perhaps for some of its hits."""
-        entries = part.entries
-        if part.in_doubt:
-            self._report.note(
-                "sent again after an answer was lost, so the server may hold them twice: " + self._named(entries)
-            )
-        if part.is_named and not part.failures:
-            self._places_hold = False
-        lost = answer.rejected + answer.unknown
-        named = () if answer.unknown else answer.named
-        self._report.settle(entries, lost, answer.reason, named, unknown=answer.unknown)
-        chunk.settled(len(entries) - lost)  # before they are kept: if the disk is full, what was recorded stays so
-        if answer.unknown or (answer.rejected and not answer.named):
-            self._keep(entries, "unknown", answer.reason, answer.said)
-        elif answer.named:
-            self._keep([entries[place] for place in answer.named], "rejected", answer.reason, answer.said)
-
-    def _reject(self, chunk: Chunk, part: Part, reason: str, said: str) -> None:
-        """Settle a part of one hit that the server cannot take."""
-        self._keep(part.entries, "rejected", reason, said)
-        self._report.settle(part.entries, 1, f"{reason}: {said}", (0,))
-        chunk.settled(0)
-
-    def _keep(self, entries: Sequence[Entry], fate: str, reason: str, said: str) -> None:
-        try:
-            for number, some in groupby(entries, key=lambda entry: entry.source):
-                self._rejects.add(self._report.sources[number].name, list(some), fate, reason, said)
-        except PiwikImportError:
-            self._report.note(f"{fate}, and not in the rejects file: {self._named(entries)}")
-            raise
-
     def _after_too_large(self, chunk: Chunk, part: Part, answer: TooLarge) -> None:
         """Send no more bytes at once than the server may take; a hit that is too large by itself is rejected."""
         size = sum(len(entry.query) for entry in part.entries)
         if size < LEAST_BYTES:
             raise RefusedError(f"{self._client.url}: {answer.reason}; it takes not even {size} bytes")
         if len(part) == 1:
-            self._reject(chunk, part, "it is too large by itself", answer.reason)
+            self._settlement.reject(chunk, "it is too large by itself", answer.reason)
             return
         self._lanes.chunk_bytes = min(self._lanes.chunk_bytes, size // 2)
         chunk.halve(is_cut=False)
@@ -242,9 +219,7 @@ class Delivery:
             self._after_rollback(chunk, part, answer, answer.tracked, turn)
             return
         if answer.in_doubt and not self._policy.resend:
-            self._keep(part.entries, "in doubt", "its answer was lost", answer.reason)
-            self._doubt(part.entries, skipped=True)
-            chunk.settled(0)
+            self._settlement.skip(chunk, answer.reason)
         self._wait_at_door(chunk, part, answer, turn)
 
     def _after_rollback(self, chunk: Chunk, part: Part, answer: Failed, place: int, turn: int) -> None:
@@ -274,7 +249,7 @@ class Delivery:
         suspect = chunk.parts[0]
         if self._evidence.is_against(suspect) or self._evidence.is_vouched():
             self._pace.answered()
-            self._reject(chunk, suspect, "the tracker fails on this hit", answer.reason)
+            self._settlement.reject(chunk, "the tracker fails on this hit", answer.reason)
         else:
             self._wait_at_door(chunk, suspect, answer, turn)
 
@@ -284,37 +259,3 @@ class Delivery:
         if wait is None:
             raise UnavailableError(f"{self._client.url}: {answer.reason}. Gave up; tries: {part.tries}.")
         self._report.troubles[chunk.lane] = f"{answer.reason}; next try in {wait:.0f} s"
-
-    def _leave(self, chunk: Chunk) -> None:
-        """Count what is left of a chunk that is not sent again in this run."""
-        head = chunk.head()
-        rest = chunk.entries[len(head) :]
-        in_doubt = [entry for part in chunk.parts if part.in_doubt for entry in part.entries]
-        left = sum(map(len, chunk.parts))
-        if len(rest) > left:
-            self._report.note(f"recorded, but sent again by the next run: {len(rest) - left} of {self._named(rest)}")
-        if head:
-            self._acknowledged.settle(chunk.lane, head, chunk.tracked)
-        elif chunk.is_begun and not in_doubt:
-            self._acknowledged.withdraw(chunk.lane)
-        if in_doubt:
-            self._doubt(in_doubt)
-            if head:
-                self._begin(chunk.lane, rest)
-
-    def _doubt(self, entries: Sequence[Entry], *, skipped: bool = False) -> None:
-        """Count hits that may have been recorded, and name them."""
-        self._report.doubt(entries, skipped)
-        self._report.note_doubt(f"in doubt: {self._named(entries)}")
-
-    def _begin(self, lane: int, entries: Sequence[Entry]) -> None:
-        """Write down what has been left in doubt, if the journal still works."""
-        try:
-            self._acknowledged.begin(lane, entries)
-        except PiwikImportError as error:
-            self._give_up(error)
-
-    def _named(self, entries: Sequence[Entry]) -> str:
-        """Name hits by their source and lines."""
-        first, last = entries[0], entries[-1]
-        return f"{self._report.sources[first.source].name}, lines {first.line} to {last.line} ({len(entries)} hits)"
