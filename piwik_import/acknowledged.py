@@ -8,6 +8,10 @@ place from which another run goes on. What was learnt of the lines up to there (
 transaction goes along with it, and so does what other lanes have brought meanwhile: one write for all of them. That
 is a small row for each of these lanes. The rows of the sources, in which the slots of all lanes are, are written when
 a source is begun or left, at the end, and now and then (`REST`).
+
+To wait for the disk takes most of that time, so it is done while a lane has another request on its way: `prepare`
+writes down which chunk is the next. That it is on its way itself needs only be written, not be waited for: that is
+read again if the program is killed, and if it is the machine that fails, what was prepared is in doubt as well.
 """
 
 from __future__ import annotations
@@ -53,6 +57,7 @@ class Acknowledged:
         self._places = [START] * len(lanes)
         self._tracked: list[Counter[int]] = [Counter() for _ in range(len(lanes))]  # hits of each, by source
         self._sent: list[dict[int, Doubt]] = [{} for _ in range(len(lanes))]  # of each lane, by source: on its way
+        self._ahead: list[dict[int, Doubt]] = [{} for _ in range(len(lanes))]  # the same of what follows it
         self._read = START
         self._finals: dict[int, tuple[int, int]] = {}
         self._marks: list[deque[Mark]] = [deque() for _ in sources]
@@ -61,10 +66,12 @@ class Acknowledged:
         self._due: set[int] = set()  # sources whose rows are to be written next
         self._touched: set[int] = set()  # lanes of which there is something to write
         self._asked = self._written = 0  # how many chunks were to be written down, and how many have been
+        self._writes = self._lasting = 0  # how many transactions there have been, and how many are on disk
         self._rested = 0.0  # when the sources' rows were written last
         self._broken: Exception | None = None
         self._lock = threading.Lock()  # guards all of the above
         self._writing = threading.Lock()  # held by whoever writes, for all that wait behind it
+        self._syncing = threading.Lock()  # held by whoever waits for the disk, in the same way
 
     def read(self, source: int, end: int, lines: int, mark: Mark | None) -> None:
         """Note that all hits of `source` up to a place have been put into the lanes."""
@@ -77,36 +84,34 @@ class Acknowledged:
             if mark is not None and self._sources[source] is not None:
                 self._marks[source].append(mark)
 
-    def begin(self, lane: int, chunk: Sequence[Entry]) -> None:
-        """Write down that `chunk` is about to be sent. Raises JournalBroken."""
+    def prepare(self, lane: int, chunk: Sequence[Entry]) -> None:
+        """Write down that `chunk` is the next to be sent. Raises JournalBroken."""
         if self._journal is None:
             return
-        now = time.time()
         with self._lock:
-            for number, part in _by_source(chunk):
-                if (stored := self._sources[number]) is not None:
-                    if number not in self._entered:  # a row that begins anew must say so before its hits are sent
-                        self._entered.add(number)
-                        self._due.add(number)
-                    self._sent[lane][number] = Doubt(
-                        stored.id,
-                        self._run,
-                        lane,
-                        len(self._lanes),
-                        part[0].line,
-                        part[-1].line,
-                        part[-1].end,
-                        len(part),
-                        now,
-                    )
-            self._touched.add(lane)
-            self._asked += 1
-            turn = self._asked
-        with self._writing:
-            if turn > self._written:  # else the one before us has taken it along
-                self._write(all_sources=time.monotonic() - self._rested > REST)
-            elif self._broken is not None:
-                raise self._broken
+            self._ahead[lane] = self._doubts(lane, chunk)
+            turn = self._turn(lane)
+        self._write_down(turn, may_rest=True)
+        self._wait_for_disk()
+
+    def begin(self, lane: int, chunk: Sequence[Entry], *, is_prepared: bool = False) -> None:
+        """Write down that `chunk` is about to be sent, which may have been prepared. Raises JournalBroken."""
+        if self._journal is None:
+            return
+        with self._lock:
+            self._sent[lane] = self._doubts(lane, chunk)
+            if is_prepared:
+                self._ahead[lane] = {}
+            turn = self._turn(lane)
+        self._write_down(turn, may_rest=not is_prepared)
+        if not is_prepared:
+            self._wait_for_disk()
+
+    def drop(self, lane: int) -> None:
+        """Note that the chunk that was prepared last in a lane is not to be sent."""
+        with self._lock:
+            self._due |= self._ahead[lane].keys()
+            self._ahead[lane] = {}
 
     def settle(self, lane: int, chunk: Sequence[Entry], tracked: int) -> None:
         """Note that `chunk` has its answer. It is written down with what comes next, or by `flush`."""
@@ -144,6 +149,49 @@ class Acknowledged:
             return
         with self._writing:
             self._write(all_sources=True)
+        self._wait_for_disk()
+
+    def _doubts(self, lane: int, chunk: Sequence[Entry]) -> dict[int, Doubt]:
+        """Return what stands for a chunk in the journal, by source."""
+        now, doubts = time.time(), {}
+        for number, part in _by_source(chunk):
+            if (stored := self._sources[number]) is not None:
+                if number not in self._entered:  # a row that begins anew must say so before its hits are sent
+                    self._entered.add(number)
+                    self._due.add(number)
+                first, last = part[0], part[-1]
+                of = (stored.id, self._run, lane, len(self._lanes))
+                doubts[number] = Doubt(*of, first.line, last.line, last.end, len(part), now)
+        return doubts
+
+    def _turn(self, lane: int) -> int:
+        self._touched.add(lane)
+        self._asked += 1
+        return self._asked
+
+    def _write_down(self, turn: int, *, may_rest: bool) -> None:
+        """Write down what a lane has asked for, unless the one before has taken it along."""
+        with self._writing:
+            if turn > self._written:
+                self._write(all_sources=may_rest and time.monotonic() - self._rested > REST)
+            elif self._broken is not None:
+                raise self._broken
+
+    def _wait_for_disk(self) -> None:
+        """Wait until what was written down is on disk."""
+        assert self._journal is not None
+        ours = self._writes
+        with self._syncing:
+            if self._broken is not None:
+                raise self._broken
+            if ours > self._lasting:  # else the one before us has waited for it too
+                writes = self._writes
+                try:
+                    self._journal.sync()
+                except Exception as error:
+                    self._broken = error  # a second try may succeed, though what was written is lost
+                    raise
+                self._lasting = writes
 
     def _write(self, *, all_sources: bool) -> None:
         """Write down what the lanes have done, once it is our turn; in the rows of all sources, or only where we must.
@@ -176,6 +224,7 @@ class Acknowledged:
         except Exception as error:
             self._broken = error
             raise
+        self._writes += 1
         self._written = turn
 
     def _catch_up(self) -> None:
@@ -187,13 +236,14 @@ class Acknowledged:
 
     def _rows(self, lane: int) -> Iterator[Lane]:
         """Yield where a lane is in each source in which it is not where the source's row says, or has a chunk."""
-        sent, tracked = self._sent[lane], self._tracked[lane]
+        sent, ahead, tracked = self._sent[lane], self._ahead[lane], self._tracked[lane]
         at, end, line = self._places[lane]
-        for number in sent.keys() | {at}:
+        for number in sent.keys() | ahead.keys() | {at}:
             stored = self._sources[number]
-            if stored is not None and (number in sent or (end and number not in self._due)):
+            doubts = sent.get(number), ahead.get(number)
+            if stored is not None and (any(doubts) or (end and number not in self._due)):
                 place = (end, line) if number == at else (0, 0)
-                yield Lane(stored.id, self._run, lane, len(self._lanes), *place, tracked[number], sent.get(number))
+                yield Lane(stored.id, self._run, lane, len(self._lanes), *place, tracked[number], *doubts)
 
     def _advance(self, lane: int, place: Place) -> None:
         """Move a lane to a later place. Rows that it leaves are due; that of a source that is not read is not ours."""

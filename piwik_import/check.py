@@ -241,7 +241,7 @@ def _site(client: Client, site: int) -> Step:
 
 def _sending(client: Client, site: int, debug: bool = False) -> Step:
     """Send a hit that is not recorded; where `debug` is asked for, counts are not to be expected."""
-    answer = client.send([TRIAL.format(site=site)])
+    answer = client.send(client.encode([TRIAL.format(site=site)]), 1)
     if isinstance(answer, Failed):
         return Step("hits", "failed", answer.reason, UNAVAILABLE)
     if debug and isinstance(answer, Refused) and answer.in_doubt:

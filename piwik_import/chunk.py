@@ -58,6 +58,12 @@ class Chunk:
         self.tracked = 0
         self.is_begun = False
         """Whether the journal holds it as in doubt."""
+        self.is_prepared = False
+        """Whether the journal holds it as the one that follows."""
+        self.body: bytes | None = None
+        """What is sent of the first part, if that has been made beforehand."""
+        self.following: Chunk | None = None
+        """The next of the lane, if it has been taken already."""
 
     def settled(self, tracked: int) -> None:
         """Note that the first part has its answer, and how many of its hits were recorded."""

@@ -1,6 +1,8 @@
 """Lanes × client: every chunk is sent until its fate is known, or until it is clear that it will not be.
 
-Each lane has one thread and one request in flight; when it may go out is a matter of `pace`. Policy, in one place:
+Each lane has one thread and one request in flight; when it may go out is a matter of `pace`. While the server is at
+work on it, the lane's next chunk is made ready, so that little passes between an answer and the next request. Policy,
+in one place:
 
     answer                  what happens
     Recorded                settled; hits that the server did not record are counted, kept as rejects, not sent again
@@ -23,6 +25,8 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from time import monotonic
 
 from piwik_import.acknowledged import Acknowledged
@@ -36,7 +40,6 @@ from piwik_import.policy import Policy
 from piwik_import.rejects import Rejects
 from piwik_import.report import Report
 from piwik_import.settlement import Settlement
-from piwik_import.translate import Entry
 
 QUIET = 0.2
 """Seconds without a chunk after which what was settled is written down, rather than along with the next."""
@@ -104,19 +107,36 @@ class Delivery:
 
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
-        while (entries := self._next(lane)) is not None:
-            self._deliver(Chunk(lane, entries, self._policy.chunk_size))
+        chunk = self._next(lane)
+        while chunk is not None:
+            self._deliver(chunk)
+            chunk = chunk.following or self._next(lane)
 
-    def _next(self, lane: int) -> list[Entry] | None:
+    def _next(self, lane: int) -> Chunk | None:
         """Wait for the next chunk of a lane, with what was settled before safely written down."""
-        chunk = self._lanes.take(lane, QUIET)
-        if chunk is None or chunk:
-            return chunk  # and what was settled is written down along with it
-        try:
-            self._acknowledged.flush()
-        except PiwikImportError as error:
-            self._give_up(error)
-        return self._lanes.take(lane)
+        entries = self._lanes.take(lane, QUIET)
+        if entries == []:  # else what was settled is written down along with it
+            try:
+                self._acknowledged.flush()
+            except PiwikImportError as error:
+                self._give_up(error)
+            entries = self._lanes.take(lane)
+        return None if entries is None else Chunk(lane, entries, self._policy.chunk_size)
+
+    def _prepare(self, chunk: Chunk) -> None:
+        """Make ready what follows a chunk, if it is there: encode it, and write it down."""
+        if chunk.following is not None or not self.is_welcome or self._stopping.is_set():
+            return
+        entries = self._lanes.take_ahead(chunk.lane)
+        if entries is not None:
+            chunk.following = following = Chunk(chunk.lane, entries, self._policy.chunk_size)
+            with suppress(Exception):  # which is met again when it is sent: it must not cost this chunk its answer
+                following.body = self._encoded(following.parts[0])
+                self._acknowledged.prepare(chunk.lane, entries)
+                following.is_prepared = True
+
+    def _encoded(self, part: Part) -> bytes:
+        return self._client.encode([entry.query for entry in part.entries])
 
     def _deliver(self, chunk: Chunk) -> None:
         """Send one chunk; if it cannot be settled, stop all lanes."""
@@ -157,12 +177,16 @@ class Delivery:
         if turn is None:
             return
         if not chunk.is_begun:
-            self._acknowledged.begin(chunk.lane, chunk.entries)
+            self._acknowledged.begin(chunk.lane, chunk.entries, is_prepared=chunk.is_prepared)
             chunk.is_begun = True
+        body, chunk.body = chunk.body or self._encoded(part), None
         self._report.sending(part.entries, retry=part.is_again)
         start = monotonic()
         try:
-            answer = self._judged(self._client.send([entry.query for entry in part.entries]), len(part))
+            answer = self._judged(self._client.send(body, len(part), partial(self._prepare, chunk)), len(part))
+        except BaseException:
+            part.in_doubt = True  # whatever it is that broke, the request may have been out
+            raise
         finally:
             self._report.answered(part.entries)
         part.tries += 1

@@ -48,7 +48,7 @@ class Lanes:
         self.chunk_bytes = chunk_bytes
         self._waiting: list[deque[Entry]] = [deque() for _ in range(count)]
         self._since = [0.0] * count  # when the first hit that waits in a lane came
-        self._busy = [False] * count  # whether a chunk has been taken and is not done yet
+        self._busy = [0] * count  # how many chunks have been taken and are not done yet
         self._given = [0] * count  # how many hits of a lane have been taken
         self._barriers: deque[Barrier] = deque()
         self._capacity = capacity
@@ -115,18 +115,20 @@ class Lanes:
                 if monotonic() >= until:
                     return []
                 self._hits[lane].wait(min(LINGER / 2, patience))
-            chunk = self._cut(lane)
-            self._since[lane] = monotonic()
-            self._busy[lane] = True
-            self._given[lane] += len(chunk)
-            self._size -= sum(map(_size, chunk))
-            self._room.notify()
-            return chunk
+            return self._taken(lane)
+
+    def take_ahead(self, lane: int) -> list[Entry] | None:
+        """Take the next chunk of a lane before the one that was taken last is done; None if there is none yet.
+
+        Not while there are hits that go alone: what is done would not say which of them are.
+        """
+        with self._lock:
+            return None if self._barriers or not self._ready(lane) else self._taken(lane)
 
     def done(self, lane: int) -> None:
-        """Say that the chunk taken last is settled."""
+        """Say that a chunk is settled, of those that were taken the first."""
         with self._lock:
-            self._busy[lane] = False
+            self._busy[lane] -= 1
             if self._barriers and self._barriers[0].is_out and self._barriers[0].lane == lane:
                 self._barriers.popleft()
                 self._wake_all()
@@ -151,6 +153,15 @@ class Lanes:
             self._barriers.clear()
             self._size = 0
             self._wake_all()
+
+    def _taken(self, lane: int) -> list[Entry]:
+        chunk = self._cut(lane)
+        self._since[lane] = monotonic()
+        self._busy[lane] += 1
+        self._given[lane] += len(chunk)
+        self._size -= sum(map(_size, chunk))
+        self._room.notify()
+        return chunk
 
     def _ready(self, lane: int) -> bool:
         free = self._free(lane)

@@ -65,6 +65,9 @@ class Settlement:
 
     def leave(self, chunk: Chunk) -> None:
         """Count what is left of a chunk that is not sent again in this run. Raises PiwikImportError."""
+        if not chunk.is_begun:
+            self._acknowledged.drop(chunk.lane)
+            return
         head = chunk.head()
         rest = chunk.entries[len(head) :]
         in_doubt = [entry for part in chunk.parts if part.in_doubt for entry in part.entries]
@@ -73,7 +76,7 @@ class Settlement:
             self._report.note(f"recorded, but sent again by the next run: {len(rest) - left} of {self._named(rest)}")
         if head:
             self._acknowledged.settle(chunk.lane, head, chunk.tracked)
-        elif chunk.is_begun and not in_doubt:
+        elif not in_doubt:
             self._acknowledged.withdraw(chunk.lane)
         if in_doubt:
             self._doubt(in_doubt)

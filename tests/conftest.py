@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, settings
 import piwik_import
 from piwik_import import delivery, pace
 from piwik_import.cli import main
+from piwik_import.client import Answer, Client
 
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
@@ -238,6 +239,11 @@ class _UnixServer(_Server):
 
     def server_bind(self) -> None:
         TCPServer.server_bind(self)  # HTTPServer's would look for a port
+
+
+def bulk(client: Client, queries: Sequence[str]) -> Answer:
+    """Send hits in one request, and return what its answer means."""
+    return client.send(client.encode(queries), len(queries))
 
 
 @contextmanager

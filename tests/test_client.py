@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from conftest import bulk
 
 from piwik_import.address import api_url, tracker_url
 from piwik_import.client import Client, Failed, Recorded, Refused, TooLarge
@@ -81,7 +82,7 @@ ANSWERS = [
 def test_an_answer_means(tracker, status, body, meaning):
     tracker.answers(status, body)
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        answer = client.send(QUERIES)
+        answer = bulk(client, QUERIES)
     facts = {name: getattr(answer, name) for name in answer.__slots__ if name not in ("reason", "said")}
     assert type(answer) is type(meaning)
     assert facts == {name: getattr(meaning, name) for name in facts}
@@ -112,7 +113,7 @@ ADVICE = {
 def test_a_reason_says_what_to_do(tracker, status, body, word):
     tracker.answers(status, body)
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        assert word in client.send(QUERIES).reason
+        assert word in bulk(client, QUERIES).reason
 
 
 def test_a_page_that_repeats_the_request_does_not_make_us_show_the_token(tracker):
@@ -120,7 +121,7 @@ def test_a_page_that_repeats_the_request_does_not_make_us_show_the_token(tracker
         tracker.answers(502, b"x" * length + tracker.token.encode())
     tracker.answers(301, b"", headers={"Location": f"http://elsewhere.invalid/?token_auth={tracker.token}"})
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        reasons = [client.send(QUERIES).reason for _ in range(41)]
+        reasons = [bulk(client, QUERIES).reason for _ in range(41)]
     assert not any(tracker.token[:4] in reason for reason in reasons)
 
 
@@ -170,7 +171,7 @@ def test_the_answer_to_a_hit_of_its_own_means(singles, status, body, meaning):
     url, forms, script = singles
     script.append((status, body))
     with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
-        answer = client.send(QUERIES[:1])
+        answer = bulk(client, QUERIES[:1])
     facts = {name: getattr(answer, name) for name in answer.__slots__ if name not in ("reason", "said")}
     assert type(answer) is type(meaning)
     assert facts == {name: getattr(meaning, name) for name in facts}
@@ -181,7 +182,7 @@ def test_without_bulk_requests_each_hit_goes_in_its_own_with_the_token_in_the_bo
     url, forms, script = singles
     script.append((204, None))
     with Client(Connection(url=url, token=TOKEN, bulk=False)) as client:
-        assert [client.send([query]) for query in QUERIES] == [Recorded()] * 3
+        assert [bulk(client, [query]) for query in QUERIES] == [Recorded()] * 3
     assert forms == [f"{query}&token_auth={TOKEN}" for query in QUERIES]
 
 
@@ -189,7 +190,7 @@ def test_what_the_tracker_says_that_it_does_is_shown_once_and_escaped(tracker, c
     debug = f"DEBUG: token {tracker.token}\n\x1b[2JDEBUG: done\n".encode()
     tracker.answers(200, debug + json.dumps(counts(tracked=3, invalid=0)).encode(), times=2)
     with Client(Connection(url=tracker.url, token=tracker.token, debug=True, suffix="a=1")) as client:
-        answers = [client.send(QUERIES) for _ in range(2)]
+        answers = [bulk(client, QUERIES) for _ in range(2)]
     assert answers == [Recorded()] * 2
     shown = capsys.readouterr().err
     assert shown.count("DEBUG: done") == 1
@@ -201,7 +202,7 @@ def test_what_the_tracker_says_that_it_does_is_shown_once_and_escaped(tracker, c
 def test_a_tracker_that_tells_what_it_does_but_not_what_it_recorded_leaves_that_in_doubt(tracker):
     tracker.answers(200, b"DEBUG: Visit is known\nDEBUG: done")
     with Client(Connection(url=tracker.url, token=tracker.token, debug=True)) as client:
-        answer = client.send(QUERIES)
+        answer = bulk(client, QUERIES)
     assert isinstance(answer, Refused)
     assert answer.in_doubt
     assert "--debug-tracker" in answer.reason
@@ -209,7 +210,7 @@ def test_a_tracker_that_tells_what_it_does_but_not_what_it_recorded_leaves_that_
 
 def test_a_tracker_that_tells_nothing_of_what_it_does_is_said_to(tracker, capsys):
     with Client(Connection(url=tracker.url, token=tracker.token, debug=True)) as client:
-        client.send(QUERIES)
+        bulk(client, QUERIES)
     assert "debug_on_demand" in capsys.readouterr().err
 
 
@@ -229,7 +230,7 @@ def test_a_tracker_that_tells_nothing_of_what_it_does_is_said_to(tracker, capsys
 def test_the_seconds_that_the_server_asks_for_are_read(tracker, value, seconds):
     tracker.answers(429, b"slow down", headers={"Retry-After": value})
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        assert client.send(QUERIES).retry_after == seconds
+        assert bulk(client, QUERIES).retry_after == seconds
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 39\r\n\r\n"
@@ -248,7 +249,7 @@ RAW = {
 def test_whatever_happens_after_the_request_has_left_is_in_doubt(raw_server, steps):
     server = raw_server(steps)
     with Client(Connection(url=server.url, token=TOKEN, request_timeout=0.5)) as client:
-        answer = client.send(QUERIES)
+        answer = bulk(client, QUERIES)
     assert isinstance(answer, Failed)
     assert answer.in_doubt
     assert not answer.unsent
@@ -258,7 +259,7 @@ def test_whatever_happens_after_the_request_has_left_is_in_doubt(raw_server, ste
 
 def test_a_server_that_is_not_there_has_recorded_nothing(nowhere):
     with Client(Connection(url=nowhere, token=TOKEN)) as client:
-        answer = client.send(QUERIES)
+        answer = bulk(client, QUERIES)
     assert isinstance(answer, Failed)
     assert answer.unsent
     assert not answer.in_doubt
@@ -267,21 +268,21 @@ def test_a_server_that_is_not_there_has_recorded_nothing(nowhere):
 def test_the_connection_is_kept(tracker):
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
         for _ in range(3):
-            client.send(QUERIES)
+            bulk(client, QUERIES)
     assert {bulk.headers.get("Connection", "keep-alive") for bulk in tracker.bulks} == {"keep-alive"}
     assert all(bulk.headers["User-Agent"].startswith("piwik-import/") for bulk in tracker.bulks)
 
 
 def test_the_token_is_in_the_body_alone(tracker):
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        client.send(QUERIES)
+        bulk(client, QUERIES)
         client.main_url(1)
         shown = repr(client) + str(client)
-    [bulk] = tracker.bulks
-    assert json.loads(bulk.body) == {"requests": ["?" + query for query in QUERIES], "token_auth": tracker.token}
+    [sent] = tracker.bulks
+    assert json.loads(sent.body) == {"requests": ["?" + query for query in QUERIES], "token_auth": tracker.token}
     assert tracker.calls[0]["token_auth"] == tracker.token
     assert not any(tracker.token in target for target in tracker.targets)
-    assert tracker.token not in str(bulk.headers)
+    assert tracker.token not in str(sent.headers)
     assert tracker.token not in shown
 
 

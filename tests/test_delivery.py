@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from piwik_import import pace
-from piwik_import.client import Client
+from piwik_import.client import Client, server
 from piwik_import.connection import Connection
 from piwik_import.delivery import Delivery
 from piwik_import.errors import RefusedError, UnavailableError
@@ -372,13 +372,21 @@ def test_the_report_knows_what_is_in_flight_and_what_it_waits_for(tracker, monke
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_fault_of_ours_ends_the_import_as_an_internal_error_and_does_not_hang(tracker, deliver):
-    broken = entries(4)
-    broken[2] = broken[2]._replace(query="url=http://example.org/ü")  # queries are ASCII
+    broken = entries(6)
+    broken[4] = broken[4]._replace(query="url=http://example.org/ü")  # queries are ASCII
     sending = deliver(broken)
     assert sending.error.exit_code == 1
     assert "internal error" in str(sending.error)
-    assert sending.report.tracked == 2
+    assert (sending.report.tracked, sending.report.in_doubt) == (4, 0)
     assert tracker.token not in str(sending.error)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_hits_whose_answer_a_fault_of_ours_has_lost_are_in_doubt(tracker, deliver, monkeypatch):
+    monkeypatch.setattr(server, "of_bulk", lambda *_: {}[0])
+    sending = deliver(entries(4))
+    assert "internal error" in str(sending.error)
+    assert len(tracker.recorded) == sending.report.in_doubt == 2
 
 
 def test_many_hits_through_many_lanes_are_counted_right(tracker, deliver):

@@ -30,6 +30,7 @@ from piwik_import.journal import (
     LockedError,
     file,
     remember_visitors,
+    rows,
     visitor_id_key,
     visitors_decided_by,
 )
@@ -239,6 +240,33 @@ def test_the_key_of_visitor_ids_is_kept_with_each_source(path):
         assert visitors_decided_by(journal, row) == ""
     with Journal(path) as again:
         assert visitor_id_key(again) == key
+
+
+def test_chunks_in_doubt_of_a_journal_of_version_5_stay_so_and_what_is_damaged_too(path):
+    path.parent.mkdir()
+    values = (1, 1, 2, 4, 300, 30, 7, 31, 40, 400, 10, 5.5)
+    with closing(sqlite3.connect(path)) as db:
+        db.create_function("seal", -1, lambda *row: rows.seal(row))
+        for statement in ";".join(file.MIGRATIONS[:5]).split(";"):
+            db.execute(statement)
+        for source in (1, 2):
+            db.execute(
+                "INSERT INTO sources (id, destination, name, length, digest, ends, lines, updated, seal)"
+                " VALUES (?, '', '', 0, '', '', '', 0, '')",
+                (source,),
+            )
+            row = (source, *values[1:])
+            db.execute(f"INSERT INTO lanes VALUES ({', '.join('?' * 13)})", (*row, rows.seal(values)))
+        db.execute(f"PRAGMA application_id = {file.APPLICATION}")
+        db.execute("PRAGMA user_version = 5")
+        db.commit()
+    with Journal(path), closing(sqlite3.connect(path)) as db:
+        sound, damaged = db.execute("SELECT * FROM lanes ORDER BY source")
+    lane = rows.lane_from_row(sound)
+    assert (lane.place, lane.line, lane.tracked, lane.ahead) == (300, 30, 7, None)
+    assert lane.doubt == Doubt(1, 1, 2, 4, 31, 40, 400, 10, 5.5)
+    with pytest.raises(ValueError, match="damaged"):
+        rows.lane_from_row(damaged)
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(journal, row, path, monkeypatch):
@@ -601,6 +629,91 @@ def test_a_chunk_that_was_certainly_not_recorded_is_in_doubt_no_more(journal, ro
     assert found.place == (0, 0)
 
 
+def prepared(journal, row, lanes):
+    """Play a lane that has a chunk on its way and the next one prepared; return them."""
+    acknowledged = Acknowledged(journal, [row], lanes)
+    lanes.put(entries((0, 1), (2, 2), (4, 3), (6, 4)))
+    chunk, following = lanes.take(0), lanes.take_ahead(0)
+    acknowledged.begin(0, chunk)
+    acknowledged.prepare(0, following)
+    return acknowledged, chunk, following
+
+
+def doubts(journal):
+    """Return the lines and hits that are in doubt for another process."""
+    return [(doubt.first, doubt.last, doubt.end, doubt.hits) for doubt in reopened(journal)[0].doubts]
+
+
+def test_a_chunk_that_is_prepared_is_in_doubt_when_it_is_begun_and_not_before(journal, row, lanes):
+    acknowledged, chunk, following = prepared(journal, row, lanes)
+    assert doubts(journal) == [(1, 2, 20, 2)]
+    acknowledged.settle(0, chunk, 2)
+    acknowledged.begin(0, following, is_prepared=True)
+    assert doubts(journal) == [(3, 4, 40, 2)]
+    assert reopened(journal)[0].ends[0] == 20
+    acknowledged.settle(0, following, 2)
+    acknowledged.flush()
+    assert doubts(journal) == []
+    assert (reopened(journal)[0].ends[0], reopened(journal)[0].hits) == (40, 4)
+
+
+@pytest.mark.parametrize("boot", ["another start of the machine", ""], ids=["known", "unknown"])
+def test_a_chunk_that_was_prepared_when_the_machine_failed_is_in_doubt(journal, row, lanes, monkeypatch, boot):
+    acknowledged, chunk, _ = prepared(journal, row, lanes)
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "BOOT", boot)
+        assert doubts(journal) == [(1, 4, 40, 4)]
+    acknowledged.settle(0, chunk, 2)
+    acknowledged.flush()  # between its answer and the next request
+    assert doubts(journal) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "BOOT", boot)
+        assert doubts(journal) == [(3, 4, 40, 2)]
+
+
+def test_a_chunk_that_was_prepared_and_is_not_sent_is_never_in_doubt(journal, row, lanes, monkeypatch):
+    acknowledged, chunk, _ = prepared(journal, row, lanes)
+    acknowledged.settle(0, chunk, 2)
+    acknowledged.drop(0)
+    acknowledged.flush()
+    monkeypatch.setattr(rows, "BOOT", "another start of the machine")
+    assert doubts(journal) == []
+    assert reopened(journal)[0].ends[0] == 20
+
+
+def test_who_begins_what_is_prepared_waits_for_no_disk(journal, row, lanes, monkeypatch):
+    waits = []
+    sync = journal.sync
+    monkeypatch.setattr(journal, "sync", lambda: waits.append(sync()))
+    acknowledged, chunk, following = prepared(journal, row, lanes)
+    assert len(waits) == 2
+    acknowledged.settle(0, chunk, 2)
+    acknowledged.begin(0, following, is_prepared=True)
+    assert len(waits) == 2
+    acknowledged.flush()
+    assert len(waits) == 3
+
+
+def test_what_could_not_be_brought_to_disk_is_not_sent(journal, row, lanes, monkeypatch):
+    acknowledged, chunk, following = prepared(journal, row, lanes)
+    acknowledged.settle(0, chunk, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "sync", failing)
+        with pytest.raises(JournalBroken):
+            acknowledged.flush()
+    with pytest.raises(JournalBroken):
+        acknowledged.begin(0, following, is_prepared=True)
+
+
+def test_a_journal_behind_a_symbolic_link_is_brought_to_disk_where_it_is(path, tmp_path):
+    Journal(path).close()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with Journal(link) as journal:
+        journal.add(SITE, "access.log", None, digest(b"x"))
+        assert os.fstat(journal._log).st_ino == path.with_name("journal.db-wal").stat().st_ino
+
+
 def test_a_chunk_of_two_sources_is_in_doubt_in_both_and_ends_the_first(journal, row, lanes):
     other = journal.add(SITE, "other.log", None, digest(b"other"))
     acknowledged = Acknowledged(journal, [row, other], lanes)
@@ -742,10 +855,36 @@ def test_a_chunk_is_on_disk_as_in_doubt_while_the_server_has_the_request(run_pro
         assert outcome.code == 0
     assert len(seen) == 15
     for number, (doubts, urls) in enumerate(seen):
-        assert doubts == [(str(log), 0, 1, 20 * number + 1, 20 * number + 20, 20)]
+        first, last = 20 * number + 1, 20 * number + 20
+        assert doubts == [(str(log), 0, 1, first, last, 20)]
         assert urls == [f"http://example.org/access/{line}" for line in range(20 * number + 1, 20 * number + 21)]
     with Journal(tmp_path / "state" / "piwik-import" / "journal.db") as journal:
         [row] = journal.stored()
         assert not row.doubts
         assert row.place == (log.stat().st_size, 300)
         assert row.hits == 300
+
+
+def test_while_the_server_has_a_request_the_next_one_is_written_down(run_program, make_log, tmp_path):
+    seen = []
+    columns = "SELECT first, last, ahead_first, ahead_last, ahead_hits FROM lanes"
+    with tracking() as tracker:
+
+        def look():
+            until = time.monotonic() + (10 if 1 <= len(seen) < 14 else 0)
+            with closing(sqlite3.connect(tmp_path / "state" / "piwik-import" / "journal.db")) as db:
+                while (row := db.execute(columns).fetchone())[2] is None and time.monotonic() < until:
+                    time.sleep(0.01)
+            seen.append(row)
+            return 0.0
+
+        tracker.pause = look
+        server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": tracker.token, "PIWIK_SITE": "1"}
+        outcome = run_program(
+            make_log(lines=300, visitors=40), "--recorders", 1, "--chunk-size", 20, "--no-check", env=server
+        )
+        assert outcome.code == 0
+    first, *more, last = seen
+    assert first == (1, 20, None, None, None)  # until it has recorded something, the server may refuse all
+    assert more == [(line, line + 19, line + 20, line + 39, 20) for line in range(21, 281, 20)]
+    assert last == (281, 300, None, None, None)

@@ -24,9 +24,19 @@ def lines(chunk):
     return [entry.line for entry in chunk]
 
 
+def chunks_of(waiting, lane):
+    """Yield all chunks of a lane as a sender takes them: the next one, if it is there, before one is done."""
+    chunk = waiting.take(lane)
+    while chunk:
+        following = waiting.take_ahead(lane)
+        yield chunk
+        waiting.done(lane)
+        chunk = following or waiting.take(lane)
+
+
 def taken(waiting, lane):
     """Take all chunks of a lane until there are no more."""
-    return list(iter(lambda: waiting.take(lane), None))
+    return list(chunks_of(waiting, lane))
 
 
 def later(seconds, action):
@@ -150,6 +160,40 @@ def test_a_lane_that_one_visitor_fills_does_not_keep_the_others_from_being_fille
     assert lines(waiting.take(1)) == list(range(401, 411))
 
 
+def test_a_lane_gives_out_its_next_chunk_before_the_one_taken_last_is_done():
+    waiting = Lanes(1, 2)
+    waiting.put(entries(0, 0, 0, 0, 0))
+    assert lines(waiting.take(0)) == [1, 2]
+    assert lines(waiting.take_ahead(0)) == [3, 4]
+    assert waiting.take_ahead(0) is None  # it would not be full
+    waiting.done(0)
+    assert not waiting.is_idle(0)
+    waiting.close()
+    assert lines(waiting.take_ahead(0)) == [5]
+    waiting.done(0)
+    waiting.done(0)
+    assert waiting.is_idle(0)
+    assert waiting.take_ahead(0) is None
+
+
+def test_nothing_is_taken_ahead_while_a_hit_waits_that_goes_alone():
+    waiting = Lanes(2, 1)
+    waiting.put(entries(0, 0))
+    assert lines(waiting.take(0)) == [1]
+    assert lines(waiting.take_ahead(0)) == [2]
+    waiting.put_alone(entries(0, first=3))
+    waiting.put(entries(0, 1, first=4))
+    assert waiting.take_ahead(0) is None
+    waiting.done(0)
+    waiting.done(0)
+    assert lines(waiting.take(0)) == [3]
+    assert waiting.take_ahead(0) is None
+    assert waiting.take(1, patience=0) == []
+    waiting.done(0)
+    assert lines(waiting.take(0)) == [4]
+    assert lines(waiting.take(1)) == [5]
+
+
 def test_abandoned_lanes_give_out_nothing_more_whatever_is_put():
     waiting = Lanes(1, 2, capacity=50)
     waiting.put(entries(0, 0, query="x" * 20))
@@ -212,11 +256,9 @@ def test_a_hit_that_goes_alone_keeps_all_that_came_later_waiting_and_nobody_for_
     alone = {hit.line for hit, (_, is_alone) in zip(hits, slots, strict=True) if is_alone}
 
     def work(lane):
-        while chunk := waiting.take(lane):
+        for chunk in chunks_of(waiting, lane):
             events.append(("taken", lines(chunk)))
             events.append(("done", lines(chunk)))
-            waiting.done(lane)
-        return chunk
 
     with ThreadPoolExecutor(count) as threads:
         ends = [threads.submit(work, lane) for lane in range(count)]

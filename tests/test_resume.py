@@ -945,9 +945,10 @@ def test_a_journal_that_is_not_there_is_not_made_by_asking(run_program, tmp_path
 # ---- the law
 
 
+@pytest.mark.parametrize("power_fails", [False, True], ids=["kill -9", "power failure"])
 @pytest.mark.parametrize("seed", range(2))
-def test_after_kill_9_only_what_was_in_doubt_comes_twice(seed):
-    stress.campaign(seed, 6, lines=400)
+def test_after_kill_9_and_after_a_power_failure_only_what_was_in_doubt_comes_twice(seed, power_fails):
+    stress.campaign(seed, 6, lines=400, power_fails=power_fails)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

@@ -12,12 +12,13 @@ import ssl
 import threading
 import tracemalloc
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 import trustme
-from conftest import server_context, tracking
+from conftest import bulk, server_context, tracking
 
 from piwik_import.client import Client, Failed, Recorded, Refused
 from piwik_import.connection import Connection
@@ -39,7 +40,7 @@ def no_proxies(monkeypatch):
 def send(url, **options):
     """Send two hits, and return the answer."""
     with Client(Connection(url=url, **({"token": TOKEN} | options))) as client:
-        return client.send(QUERIES)
+        return bulk(client, QUERIES)
 
 
 # ---- TLS
@@ -348,13 +349,55 @@ def test_a_server_may_have_an_address_of_ipv6():
     assert isinstance(answers[0], Failed)  # it hung up
 
 
+# ---- what is done while the server is at work
+
+
+@pytest.fixture(params=["http", "https"])
+def served(request, tracker, authority, ca_file):
+    """A tracking server, and the way to it."""
+    if request.param == "http":
+        yield tracker, Connection(url=tracker.url, token=tracker.token, request_timeout=5)
+    else:
+        with tracking(server_context(authority)) as secure:
+            yield secure, Connection(url=secure.url, token=secure.token, request_timeout=5, ca_file=ca_file)
+
+
+def test_something_else_is_done_while_the_server_has_a_request_each_time(served):
+    server, way = served
+    done = threading.Semaphore(0)
+    server.pause = lambda: 0.0 if done.acquire(timeout=10) else 10.0
+    with Client(way) as client:
+        body = client.encode(QUERIES)
+        assert [client.send(body, 2, done.release) for _ in range(3)] == [Recorded()] * 3
+
+
+def test_what_that_takes_is_none_of_the_servers_time(served):
+    server, way = served
+    with Client(replace(way, request_timeout=0.5)) as client:
+        assert client.send(client.encode(QUERIES), 2, lambda: sleep(0.7)) == Recorded()
+        server.pause = lambda: 3.0
+        assert isinstance(client.send(client.encode(QUERIES), 2, lambda: sleep(0.7)), Failed)
+
+
+def test_what_goes_wrong_there_is_told_and_spoils_no_other_request(served):
+    _, way = served
+
+    def fail():
+        raise KeyError("what")
+
+    with Client(way) as client:
+        with pytest.raises(KeyError):
+            client.send(client.encode(QUERIES), 2, fail)
+        assert bulk(client, QUERIES) == Recorded()
+
+
 # ---- who we are
 
 
 def test_user_and_password_and_headers_go_with_every_request(tracker):
     options = {"auth_user": "me", "auth_password": "s3cret ü", "headers": {"X-Site": "1"}, "token": tracker.token}
     with Client(Connection(url=tracker.url, **options)) as client:
-        client.send(QUERIES)
+        bulk(client, QUERIES)
     headers = tracker.bulks[0].headers
     assert base64.b64decode(headers["Authorization"].removeprefix("Basic ")).decode() == "me:s3cret ü"
     assert headers["X-Site"] == "1"
@@ -380,7 +423,7 @@ def test_a_redirect_to_https_of_the_same_host_is_followed_for_all_requests_and_s
         tracker.usually = tracker.usually._replace(status=301, headers={"Location": location}, body=b"")
         way = Connection(url=tracker.url.replace("127.0.0.1", "localhost"), token=TOKEN, ca_file=ca_file)
         with Client(way, note=notes.append) as client:
-            answers = [client.send(QUERIES) for _ in range(3)]
+            answers = [bulk(client, QUERIES) for _ in range(3)]
         assert all(isinstance(answer, Recorded) for answer in answers)
         assert (len(tracker.bulks), len(secure.bulks), len(notes)) == (1, 3, 1)
         assert "https" in notes[0]
@@ -442,7 +485,7 @@ def test_a_request_that_took_too_long_leaves_room_for_the_next(raw_server):
     good = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
     server = raw_server(*[SLOW[name] for name in ("the head", "the body", "chunks")], (good,))
     with Client(Connection(url=server.url, request_timeout=0.2), connections=1) as client:
-        answers = [client.send(QUERIES) for _ in range(5)]
+        answers = [bulk(client, QUERIES) for _ in range(5)]
     assert [type(answer) for answer in answers] == [Failed] * 3 + [Recorded] * 2
 
 
@@ -450,7 +493,7 @@ def test_a_server_that_does_not_read_does_not_hold_us():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         start = monotonic()
         with Client(Connection(url=f"http://127.0.0.1:{listening.getsockname()[1]}", request_timeout=0.5)) as client:
-            answer = client.send(["idsite=1&url=" + "x" * 20_000_000])
+            answer = bulk(client, ["idsite=1&url=" + "x" * 20_000_000])
     assert monotonic() - start < 5
     assert isinstance(answer, Failed)
 
@@ -469,7 +512,7 @@ def test_each_request_has_its_own_time(tracker):
     with Client(Connection(url=tracker.url, token=tracker.token, request_timeout=2.0), 8) as client:
         answers = []
         threads = [
-            threading.Thread(target=lambda: answers.extend(client.send(QUERIES) for _ in range(8))) for _ in range(2)
+            threading.Thread(target=lambda: answers.extend(bulk(client, QUERIES) for _ in range(8))) for _ in range(2)
         ]
         for thread in threads:
             thread.start()
@@ -517,5 +560,5 @@ def test_an_answer_without_end_does_not_fill_our_memory(tracker, encoding, body)
 def test_an_answer_that_is_cut_and_one_that_follows_do_not_mix(tracker):
     tracker.answers(200, b" " * 5_000_000)
     with Client(Connection(url=tracker.url, token=tracker.token)) as client:
-        answers = [client.send(QUERIES) for _ in range(3)]
+        answers = [bulk(client, QUERIES) for _ in range(3)]
     assert [type(answer) for answer in answers] == [Failed, Recorded, Recorded]

@@ -5,13 +5,14 @@ every socket is wrapped here, and each read and write is given only what is left
 request lives in one thread, which is how a socket knows whose time counts. It costs about a microsecond a request.
 
 How far a request has come is noted on the way: only of what failed before it left is it certain that the server has
-nothing of it.
+nothing of it. And once it has left, the thread may do something else while the server is at work.
 """
 
 from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -24,11 +25,20 @@ class Course(threading.local):
 
     until = 0.0
     stage = CONNECT
+    meanwhile: Callable[[], object] | None = None
 
-    def begin(self, seconds: float) -> None:
-        """Begin a request that may take so many seconds."""
+    def begin(self, seconds: float, meanwhile: Callable[[], object] | None = None) -> None:
+        """Begin a request that may take so many seconds; once it is out, and before the answer is read, do more."""
         self.until = monotonic() + seconds
         self.stage = CONNECT
+        self.meanwhile = meanwhile
+
+    def pass_time(self) -> None:
+        """Do what is to be done while the server is at work. What that takes is none of the server's time."""
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile, before = self.meanwhile, None, monotonic()
+            meanwhile()
+            self.until += monotonic() - before
 
     def left(self, timeout: float | None) -> float:
         """Return the seconds that may be waited for. Raises TimeoutError if there are none left."""
@@ -77,7 +87,9 @@ class Socket:
     def read(self, max_bytes: int, timeout: float | None = None) -> Any:
         if self._head:
             self.write(b"", timeout)
-        self._begun = False
+        if self._begun:
+            self._begun = False
+            self._course.pass_time()
         return self._stream.read(max_bytes, timeout=self._course.left(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:

@@ -65,23 +65,28 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._transport.close()
 
-    def send(self, queries: Sequence[str]) -> Answer:
-        """Send `queries` (encoded hits, without ``?``) in one request, and read the answer.
+    def encode(self, queries: Sequence[str]) -> bytes:
+        """Return the body of the request that `send` sends: `queries` (encoded hits, without ``?``) and the token.
 
         Without bulk requests there must be one.
 
         Source: https://developer.matomo.org/api-reference/tracking-api#bulk-tracking
         """
+        token = self._connection.token
         if self._connection.bulk:
-            return self._send(bulk_body(queries, self._connection.token), len(queries))
-        token, (query,) = self._connection.token, queries
+            return bulk_body(queries, token)
+        (query,) = queries
         secret = "" if token is None else f"&token_auth={quote(token, safe='')}"
-        return self._send(f"{query}{secret}".encode("ascii"), 1)
+        return f"{query}{secret}".encode("ascii")
 
-    def _send(self, body: bytes, hits: int) -> Answer:
+    def send(self, body: bytes, hits: int, meanwhile: Callable[[], object] | None = None) -> Answer:
+        """Send so many hits, as `encode` returns them, in one request, and read the answer.
+
+        `meanwhile` is called while the server is at work; what it raises is raised.
+        """
         debug = self._connection.debug
         try:
-            reply = self._ask("POST", body)
+            reply = self._ask("POST", body, meanwhile=meanwhile)
         except NoReply as error:
             return Failed(error.reason, in_doubt=not error.unsent, unsent=error.unsent, lasting=error.lasting)
         if debug:
@@ -182,21 +187,24 @@ class Client:
             return None
         return None if reply.status >= 500 else reply.status != 413
 
-    def _ask(self, method: str, body: bytes = b"", *, certificate: bool = False) -> Reply:
+    def _ask(self, method: str, body: bytes = b"", **more: Any) -> Reply:
         """Make a request to the tracker, which is at https from then on if that is asked for."""
-        reply, place = self._exchange(method, self._tracker, self._type, body, certificate=certificate)
+        reply, place = self._exchange(method, self._tracker, self._type, body, **more)
         if place is not self._tracker:
             self.url, self._tracker = str(place[0].copy_with(query=None)), place
         return reply
 
     def _exchange(
-        self, method: str, place: Place, content_type: str, body: bytes = b"", *, certificate: bool = False
+        self, method: str, place: Place, content_type: str, body: bytes = b"", **more: Any
     ) -> tuple[Reply, Place]:
-        """Make a request, again at https if that is asked for; return the answer, and where it came from."""
-        reply = self._transport.send(method, *place, body, certificate=certificate)
+        """Make a request, again at https if that is asked for; return the answer, and where it came from.
+
+        What `more` may say is in `Transport.send`.
+        """
+        reply = self._transport.send(method, *place, body, **more)
         if 300 <= reply.status < 400 and (secure := self._secured(place[0], reply)) is not None:
             place = secure, self._transport.headers(secure, content_type)
-            reply = self._transport.send(method, *place, body, certificate=certificate)
+            reply = self._transport.send(method, *place, body, **more)
         return reply, place
 
     def _place(self, url: str, query: str, content_type: str) -> Place:

@@ -10,7 +10,7 @@ import ssl
 import threading
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
@@ -106,16 +106,23 @@ class Transport:
         return headers
 
     def send(
-        self, method: str, url: httpx.URL, headers: httpx.Headers, body: bytes = b"", *, certificate: bool = False
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: httpx.Headers,
+        body: bytes = b"",
+        *,
+        certificate: bool = False,
+        meanwhile: Callable[[], object] | None = None,
     ) -> Reply:
         """Make a request and return the answer, whatever it says, if asked for with the server's certificate.
 
-        Raises NoReply, UsageError.
+        `meanwhile` is called while the server is at work. Raises NoReply, UsageError, and what `meanwhile` raises.
         """
         pool = self._pools.get(url.scheme) or self.open(url)
         request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         course = self._course
-        course.begin(self._connection.request_timeout)
+        course.begin(self._connection.request_timeout, meanwhile)
         try:
             response = pool.handle_request(request)
             try:

@@ -83,6 +83,39 @@ MIGRATIONS = (
         PRIMARY KEY (destination, place)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE lanes RENAME TO lanes_before;
+    CREATE TABLE lanes (
+        source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+        run INTEGER NOT NULL,
+        lane INTEGER NOT NULL,
+        lanes INTEGER NOT NULL,
+        place INTEGER NOT NULL, line INTEGER NOT NULL, -- up to which its hits have been acknowledged
+        tracked INTEGER NOT NULL,                   -- how many that were, beside those that the source's row counts
+        first INTEGER, last INTEGER,                -- lines of the chunk that is on its way, if there is one
+        "end" INTEGER,
+        hits INTEGER,
+        since REAL,
+        ahead_first INTEGER, ahead_last INTEGER,    -- the same of the chunk that follows it, and is not sent yet
+        ahead_end INTEGER,
+        ahead_hits INTEGER,
+        ahead_since REAL,
+        boot TEXT,                                  -- the start of the machine for which that holds
+        seal BLOB NOT NULL,
+        PRIMARY KEY (source, run, lane)
+    ) WITHOUT ROWID;
+    INSERT INTO lanes
+        SELECT source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since,
+            NULL, NULL, NULL, NULL, NULL, NULL,
+            CASE seal
+                WHEN seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since)
+                THEN seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since,
+                    NULL, NULL, NULL, NULL, NULL, NULL)
+                ELSE seal                           -- what was damaged stays so
+            END
+        FROM lanes_before;
+    DROP TABLE lanes_before;
+    """,
 )
 """What makes each version of the file out of the one before; the number of versions is its ``user_version``."""
 
@@ -145,8 +178,10 @@ def _create(path: Path) -> None:
     db = sqlite3.connect(draft, isolation_level=None)
     try:
         _set_up(db)
+        db.execute("BEGIN")
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         _migrate(db, path)
+        db.execute("COMMIT")
         db.close()
         os.link(draft, path)
     except FileExistsError:  # another process was quicker
@@ -164,7 +199,8 @@ def _remove(draft: Path) -> None:
 
 def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
+    # The file is whole at any time; who must know that something is on disk says so: `Journal.sync`.
+    db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA foreign_keys = ON")
     # To write where SQLite's log has been written before takes 0.07 ms of CPU a chunk, to make it grow 0.11.
     db.execute("PRAGMA wal_autocheckpoint = 50")

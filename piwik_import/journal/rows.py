@@ -6,10 +6,11 @@ import os
 import zlib
 from array import array
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from piwik_import.identity import Digest, Mark, digest
+from piwik_import.journal.boot import BOOT
 from piwik_import.translate import SLOTS
 
 
@@ -44,6 +45,8 @@ class Lane:
     tracked: int = 0
     """How many hits were recorded of it, beside those that the source's row counts."""
     doubt: Doubt | None = None
+    ahead: Doubt | None = None
+    """The chunk that follows the one in doubt, and is not sent yet. Who reads a row finds none: see `_joined`."""
 
 
 @dataclass(slots=True)
@@ -182,16 +185,33 @@ def from_row(row: Sequence[Any]) -> Stored:
 
 def lane_to_row(lane: Lane) -> tuple[object, ...]:
     """Return the values of a row of the table ``lanes``."""
-    doubt = lane.doubt
-    chunk = (doubt.first, doubt.last, doubt.end, doubt.hits, doubt.since) if doubt else (None,) * 5
-    row = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, lane.tracked, *chunk)
+    place = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, lane.tracked)
+    row = (*place, *_chunk_to_row(lane.doubt), *_chunk_to_row(lane.ahead), BOOT if lane.ahead else None)
     return (*row, seal(row))
+
+
+def _chunk_to_row(chunk: Doubt | None) -> tuple[object, ...]:
+    return (None,) * 5 if chunk is None else (chunk.first, chunk.last, chunk.end, chunk.hits, chunk.since)
 
 
 def lane_from_row(row: Sequence[Any]) -> Lane:
     """Make a `Lane` of a row of the table ``lanes``. Raises ValueError if it is damaged."""
     if seal(row[:-1]) != row[-1]:
         raise ValueError("what it holds of a lane is damaged")
-    source, run, lane, lanes, place, line, tracked, first, last, end, hits, since = row[:-1]
-    doubt = None if first is None else Doubt(source, run, lane, lanes, first, last, end, hits, since)
-    return Lane(source, run, lane, lanes, place, line, tracked, doubt)
+    (source, run, lane, lanes, place, line, tracked), doubt, ahead, boot = row[:7], row[7:12], row[12:17], row[17]
+    chunks = [Doubt(source, run, lane, lanes, *chunk) for chunk in (doubt, ahead) if chunk[0] is not None]
+    if ahead[0] is not None and boot and boot == BOOT:
+        chunks.pop()
+    return Lane(source, run, lane, lanes, place, line, tracked, _joined(chunks))
+
+
+def _joined(chunks: Sequence[Doubt]) -> Doubt | None:
+    """Return as one what is in doubt of a lane whose run has ended.
+
+    That a chunk has been sent which was the next is written down without waiting for the disk. That outlasts the end
+    of the process, but not that of the machine: after that, the next one is in doubt as well.
+    """
+    if len(chunks) < 2:
+        return chunks[0] if chunks else None
+    one, following = chunks
+    return replace(one, last=following.last, end=following.end, hits=one.hits + following.hits)

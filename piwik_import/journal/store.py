@@ -34,9 +34,9 @@ from piwik_import.journal.rows import (
 from piwik_import.translate import SLOTS
 
 PLACES = ", ".join("?" * len(COLUMNS.split(",")))
-LANE = f"({', '.join('?' * 13)})"
+LANE = f"({', '.join('?' * 19)})"
 """The places of the values of a row of the table ``lanes``."""
-FEW = 64
+FEW = 50
 """Lanes that one statement takes: SQLite has room for 999 values in each, or for more."""
 
 
@@ -70,10 +70,18 @@ class Journal:
         self._lock = threading.RLock()
         self._locks: int | None = None
         self._db = open_file(path)
+        try:
+            self._log: int | None = os.open(f"{os.path.realpath(path)}-wal", os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            self._db.close()
+            raise JournalError(path, error) from None
 
     def close(self) -> None:
         """Release the file and all locks."""
         self._db.close()
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
         self.unlock()
 
     def unlock(self) -> None:
@@ -88,8 +96,21 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def sync(self) -> None:
+        """Have all that was written outlast a power failure. Raises JournalBroken.
+
+        It is in SQLite's write-ahead log by then, which is a file beside the journal, and SQLite's own way of waiting
+        for the disk (``synchronous=FULL``) would make all others who write wait too: https://sqlite.org/wal.html
+        """
+        assert self._log is not None
+        try:
+            (os.fdatasync if sys.platform == "linux" else os.fsync)(self._log)
+        except OSError as error:
+            raise JournalBroken(self.path, error) from None
+
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, *, lasting: bool = True) -> Iterator[None]:
+        """Write all that the block writes or nothing; unless it is `lasting`, `sync` must be called."""
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -101,6 +122,8 @@ class Journal:
                 if self._db.in_transaction:
                     with suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
+        if lasting:
+            self.sync()
 
     # Looking up
 
@@ -172,11 +195,13 @@ class Journal:
     ) -> None:
         """Write down how far sources have come, and where lanes are; and `besides`, in the same transaction.
 
+        It outlasts a power failure once `sync` has been called.
+
         Of the sources' own lanes nothing else is kept: what those have done is in the sources' rows by now. Chunks of
         earlier runs stay in doubt as long as `strike_out` is not called.
         """
         now = time.time()
-        with self._transaction():
+        with self._transaction(lasting=False):
             for one in sources:
                 one.updated = now
                 self._write(one)
@@ -185,7 +210,7 @@ class Journal:
                 besides()
 
     def note(self, lanes: Sequence[Lane]) -> None:
-        """Write down where lanes are, and nothing else.
+        """Write down where lanes are, and nothing else; it outlasts a power failure once `sync` has been called.
 
         It is what each chunk waits for, so it is one statement: every call of SQLite's lets go of Python's lock, and to
         get that back from the thread that translates takes milliseconds and two switches.
