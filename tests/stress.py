@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, field
@@ -105,12 +105,12 @@ class Campaign:
     logs: list[Log] = field(default_factory=list)
     in_doubt: Counter[str] = field(default_factory=Counter)
     """How often the hit of a page was in doubt at a kill."""
-    seen: set[tuple[int, int, str]] = field(default_factory=set)
-    """Run, lane and source of each chunk in doubt."""
+    seen: dict[tuple[int, int, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Pages of each chunk in doubt, by run, lane and source."""
     untold: int = 0
     """Chunks that a run has struck out of the journal, and died before its summary named them: there must be none."""
-    unnamed: set[str] = field(default_factory=set)
-    """Chunks in doubt that the next run that comes to its end must name."""
+    unnamed: dict[tuple[int, int, str], tuple[int, int]] = field(default_factory=dict)
+    """First and last lines of chunks in doubt that the next run that comes to its end must name."""
 
     @property
     def journal(self) -> Path:
@@ -160,7 +160,7 @@ class Campaign:
 
     def hear(self, said: bytes) -> None:
         """Assert that a summary names all that is in doubt."""
-        unsaid = {chunk for chunk in self.unnamed if chunk not in said.decode()}
+        unsaid = {lines for lines in self.unnamed.values() if "lines {} to {}".format(*lines) not in said.decode()}
         assert not unsaid, f"in doubt, and not named: {unsaid} in {said.decode()}"
         self.unnamed.clear()
 
@@ -184,9 +184,10 @@ class Campaign:
         if stdout:
             self.hear(stdout)
         if process.returncode == -signal.SIGKILL:
-            if self.power_fails and self.dice.random() < 0.8:
+            loses_power = self.power_fails and self.dice.random() < 0.8
+            if loses_power:
                 self.lose_power()
-            self.note_doubts()
+            self.note_doubts(loses_power)
 
     def lose_power(self) -> None:
         """Leave of the journal what was on disk, and start the machine anew."""
@@ -196,7 +197,7 @@ class Campaign:
             shutil.copyfile(self.kept, self.journal)
         self.boots += 1
 
-    def note_doubts(self) -> None:
+    def note_doubts(self, may_forget: bool) -> None:
         """Read from the journal what the killed run has left in doubt."""
         if not self.journal.exists():
             return
@@ -205,23 +206,35 @@ class Campaign:
         newest = max((row[1] for row in rows), default=0)
         lanes = Counter((row[0], row[2]) for row in rows if row[1] == newest)
         assert all(count == 1 for count in lanes.values()), "more than one chunk of a lane is in doubt"
-        gone = self.unnamed - {f"lines {row[4]} to {row[5]}" for row in rows}
-        self.unnamed -= gone
-        self.untold += len(gone)
-        assert not gone, f"in doubt, struck out, and named by nobody: {gone}"
+        now = {(run, lane, name): (first, last) for name, run, lane, _, first, last, _ in rows}
+        # The power may take back that a chunk was sent which was the next: it is in doubt with the one before it then.
+        gone = {
+            chunk: (first, last)
+            for chunk, (first, last) in self.unnamed.items()
+            if chunk not in now or not now[chunk][0] <= first <= last <= now[chunk][1]
+        }
+        if (
+            may_forget
+        ):  # a chunk that waited for the disk at an earlier kill: so it was not sent, and may not come twice
+            for chunk in gone:
+                self.in_doubt.subtract(self.seen.pop(chunk))
+                del self.unnamed[chunk]
+        else:
+            self.untold += len(gone)
+            assert not gone, f"in doubt, struck out, and named by nobody: {gone}"
         for name, run, lane, count, first, last, hits in rows:
-            if (run, lane, name) in self.seen:
-                continue
-            self.seen.add((run, lane, name))
-            self.unnamed.add(f"lines {first} to {last}")
+            chunk = (run, lane, name)
+            if chunk not in self.seen or chunk in self.unnamed:
+                self.unnamed[chunk] = (first, last)
             log = next(log for log in self.logs if str(log.path) == name)
             pages = [
                 page_of(log.lines[line - 1].decode())
                 for line in range(first, last + 1)
                 if crc32(log.visitors[line - 1].encode()) % SLOTS % count == lane
             ]
-            found = [page for page in pages if page is not None]
-            self.in_doubt.update(found)
+            found = {page for page in pages if page is not None}
+            self.in_doubt.update(found - self.seen[chunk])
+            self.seen[chunk] |= found
             assert len(found) >= hits
 
     def check(self, received: Sequence[Mapping[str, str]], wanted: Sequence[Mapping[str, str]]) -> int:
