@@ -4,7 +4,8 @@ With N recorders and no time lost, N chunks go out every 50 ms. What is missing 
 answer and the next request of its lane: taking a chunk, writing it down in the journal, sending it. The first second,
 in which the import feels its way, and the end, when some lanes are empty before others, do not count.
 
-    python bench/throughput.py              1, 4 and 8 recorders
+    python bench/throughput.py              1, 4 and 8 recorders, 50 hits a request
+    python bench/throughput.py 1 2 --hits 1000
     python bench/throughput.py 16 --no-journal
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 from reading_server import Reader
 
 DELAY = 0.05
-CHUNK = 50
+HITS = 50
 SECONDS = 6
 """For which there are lines."""
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -85,13 +86,13 @@ def make_log(path: Path, lines: int) -> None:
             file.write(f'{visitor} - - [{stamp}] "GET /page/{line % 997} HTTP/1.1" 200 512 "-" "{BROWSER}"\n')
 
 
-def share(recorders: int, *options: str, seconds: float = SECONDS) -> float:
+def share(recorders: int, *options: str, hits: int = HITS, seconds: float = SECONDS) -> float:
     """Import for so many seconds; return how many of the chunks went out that could have gone, once all were going."""
     with tempfile.TemporaryDirectory() as name, slow_server() as (url, arrived, taken):
         log = Path(name) / "access.log"
-        make_log(log, int(recorders * CHUNK / DELAY * seconds))
+        make_log(log, int(recorders * hits / DELAY * seconds))
         command = [sys.executable, "-m", "piwik_import", "--url", url, "--token-auth", "bench", "--idsite", "1"]
-        command += ["--recorders", str(recorders), "--chunk-size", str(CHUNK), "--progress", "none", *options, str(log)]
+        command += ["--recorders", str(recorders), "--chunk-size", str(hits), "--progress", "none", *options, str(log)]
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(Path(__file__).parent.parent),
@@ -109,12 +110,13 @@ def main() -> None:
     """Print the share for each number of recorders."""
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     options.add_argument("recorders", type=int, nargs="*", default=[1, 4, 8])
+    options.add_argument("--hits", type=int, default=HITS, help="of a request")
     options.add_argument("--no-journal", action="store_true")
     chosen = options.parse_args()
     more = ["--no-journal"] if chosen.no_journal else []
-    print(f"{CHUNK} hits a request, {DELAY * 1000:.0f} ms each\nrecorders   of the chunks that could have gone")
+    print(f"{chosen.hits} hits a request, {DELAY * 1000:.0f} ms each\nrecorders   of the chunks that could have gone")
     for recorders in chosen.recorders:
-        print(f"{recorders:9}   {share(recorders, *more):6.1%}", flush=True)
+        print(f"{recorders:9}   {share(recorders, *more, hits=chosen.hits):6.1%}", flush=True)
 
 
 if __name__ == "__main__":
