@@ -200,6 +200,7 @@ def prepare(
     formats: Sequence[Definition],
     order: str,
     resume: Callable[[Iterable[Source]], list[Resumed]] | None,
+    *,
     w3c: W3C | None = None,
     certain: Definition | None = None,
     hints: Hints | None = None,

@@ -69,16 +69,15 @@ def run(
             if resume is not None:
                 stack.enter_context(resume.journal)
             stack.callback(tell if resume is None else partial(resume.told, tell))
-            kept = REJECTS if settings.replay else None
             todo = jobs.prepare(
                 settings.logs,
                 settings.formats,
                 settings.order,
                 resume,
-                settings.w3c,
-                kept,
-                settings.hints,
-                settings.registry,
+                certain=REJECTS if settings.replay else None,
+                w3c=settings.w3c,
+                hints=settings.hints,
+                registry=settings.registry,
             )
         journal = None if resume is None else resume.journal
         settings = replace(settings, shaping=keyring.fitted(settings.shaping, todo, journal, report))
