@@ -545,6 +545,14 @@ def reopened_in_another_process(journal):
 
 
 @pytest.mark.usefixtures("holder")
+def test_the_lock_of_another_process_is_respected_by_whatever_name_the_journal_is_called(path, row, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with Journal(link) as journal, pytest.raises(LockedError):
+        journal.lock(row, 0)
+
+
+@pytest.mark.usefixtures("holder")
 def test_a_lock_on_one_source_does_not_keep_others_from_being_imported(journal):
     journal.lock(journal.add(SITE, "other.log", None, digest(b"other")), 0)
 
@@ -712,6 +720,16 @@ def test_a_journal_behind_a_symbolic_link_is_brought_to_disk_where_it_is(path, t
     with Journal(link) as journal:
         journal.add(SITE, "access.log", None, digest(b"x"))
         assert os.fstat(journal._log).st_ino == path.with_name("journal.db-wal").stat().st_ino
+
+
+def test_a_journal_behind_a_symbolic_link_that_leads_nowhere_yet_is_made_where_it_leads(path, tmp_path):
+    path.parent.mkdir()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    with Journal(link) as journal:
+        journal.add(SITE, "access.log", None, digest(b"x"))
+    with Journal(path) as journal:
+        assert [one.name for one in journal.stored()] == ["access.log"]
 
 
 def test_a_chunk_of_two_sources_is_in_doubt_in_both_and_ends_the_first(journal, row, lanes):

@@ -143,7 +143,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            _create(path)
+            _create(Path(os.path.realpath(path)))
         elif path.stat().st_size == 0:
             raise JournalError(path, "the file is empty, so what it held is lost")
         db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)

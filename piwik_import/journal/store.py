@@ -70,8 +70,9 @@ class Journal:
         self._lock = threading.RLock()
         self._locks: int | None = None
         self._db = open_file(path)
+        self._file = os.path.realpath(path)  # whatever it is called, what lies beside it is one and the same
         try:
-            self._log: int | None = os.open(f"{os.path.realpath(path)}-wal", os.O_RDWR | os.O_CLOEXEC)
+            self._log: int | None = os.open(f"{self._file}-wal", os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             self._db.close()
             raise JournalError(path, error) from None
@@ -262,7 +263,7 @@ class Journal:
         until = time.monotonic() + patience
         try:
             if self._locks is None:
-                self._locks = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                self._locks = os.open(f"{self._file}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             while not _lock(self._locks, source.id):
                 if time.monotonic() >= until:
                     raise LockedError(source, _holder(self._locks, source.id))
