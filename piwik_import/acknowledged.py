@@ -84,15 +84,21 @@ class Acknowledged:
             if mark is not None and self._sources[source] is not None:
                 self._marks[source].append(mark)
 
-    def prepare(self, lane: int, chunk: Sequence[Entry]) -> None:
-        """Write down that `chunk` is the next to be sent. Raises JournalBroken."""
+    def prepare(self, lane: int, chunk: Sequence[Entry]) -> bool:
+        """Write down that `chunk` is the next to be sent; tell whether that was done. Raises JournalBroken.
+
+        It is not with the first of a source, with which the source's row may begin anew: only if that is sent.
+        """
         if self._journal is None:
-            return
+            return True
         with self._lock:
+            if not self._entered.issuperset(number for number, _ in _by_source(chunk) if self._sources[number]):
+                return False
             self._ahead[lane] = self._doubts(lane, chunk)
             turn = self._turn(lane)
         self._write_down(turn, may_rest=True)
         self._wait_for_disk()
+        return True
 
     def begin(self, lane: int, chunk: Sequence[Entry], *, is_prepared: bool = False) -> None:
         """Write down that `chunk` is about to be sent, which may have been prepared. Raises JournalBroken."""
@@ -108,7 +114,7 @@ class Acknowledged:
             self._wait_for_disk()
 
     def drop(self, lane: int) -> None:
-        """Note that the chunk that was prepared last in a lane is not to be sent."""
+        """Note that what was prepared in a lane, if anything was, is not to be sent."""
         with self._lock:
             self._due |= self._ahead[lane].keys()
             self._ahead[lane] = {}

@@ -132,8 +132,7 @@ class Delivery:
             chunk.following = following = Chunk(chunk.lane, entries, self._policy.chunk_size)
             with suppress(Exception):  # which is met again when it is sent: it must not cost this chunk its answer
                 following.body = self._encoded(following.parts[0])
-                self._acknowledged.prepare(chunk.lane, entries)
-                following.is_prepared = True
+                following.is_prepared = self._acknowledged.prepare(chunk.lane, entries)
 
     def _encoded(self, part: Part) -> bytes:
         return self._client.encode([entry.query for entry in part.entries])

@@ -702,6 +702,22 @@ def test_who_begins_what_is_prepared_waits_for_no_disk(journal, row, lanes, monk
     assert len(waits) == 3
 
 
+def test_the_first_chunk_of_a_source_is_not_prepared_for_its_row_may_begin_anew_with_it(journal, row, lanes):
+    other = journal.add(SITE, "other.log", None, digest(b"other"))
+    other.advance(0, 2, 500, 50)
+    journal.save([other])
+    other.reset()  # --from-start
+    acknowledged = Acknowledged(journal, [row, other], lanes)
+    chunks = [entries((0, 1), (2, 2)), entries((4, 3)) + entries((0, 1), source=1), entries((2, 2), source=1)]
+    acknowledged.begin(0, chunks[0])
+    assert not acknowledged.prepare(0, chunks[1])
+    assert journal.reread(other).ends[0] == 500
+    acknowledged.settle(0, chunks[0], 2)
+    acknowledged.begin(0, chunks[1])
+    assert journal.reread(other).ends[0] == 0
+    assert acknowledged.prepare(0, chunks[2])
+
+
 def test_what_could_not_be_brought_to_disk_is_not_sent(journal, row, lanes, monkeypatch):
     acknowledged, chunk, following = prepared(journal, row, lanes)
     acknowledged.settle(0, chunk, 2)
