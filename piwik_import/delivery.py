@@ -107,10 +107,13 @@ class Delivery:
 
     def _work(self, lane: int) -> None:
         """Send one lane's chunks in their order."""
-        chunk = self._next(lane)
-        while chunk is not None:
-            self._deliver(chunk)
-            chunk = chunk.following or self._next(lane)
+        try:
+            chunk = self._next(lane)
+            while chunk is not None:
+                self._deliver(chunk)
+                chunk = chunk.following or self._next(lane)
+        finally:
+            self._acknowledged.drop(lane)
 
     def _next(self, lane: int) -> Chunk | None:
         """Wait for the next chunk of a lane, with what was settled before safely written down."""
@@ -183,6 +186,8 @@ class Delivery:
         start = monotonic()
         try:
             answer = self._judged(self._client.send(body, len(part), partial(self._prepare, chunk)), len(part))
+        except PiwikImportError:  # the client cannot do what it is told: nothing was recorded
+            raise
         except BaseException:
             part.in_doubt = True  # whatever it is that broke, the request may have been out
             raise

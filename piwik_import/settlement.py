@@ -66,7 +66,6 @@ class Settlement:
     def leave(self, chunk: Chunk) -> None:
         """Count what is left of a chunk that is not sent again in this run. Raises PiwikImportError."""
         if not chunk.is_begun:
-            self._acknowledged.drop(chunk.lane)
             return
         head = chunk.head()
         rest = chunk.entries[len(head) :]

@@ -13,10 +13,13 @@ from zlib import crc32
 import pytest
 
 from piwik_import import pace
+from piwik_import.acknowledged import Acknowledged
 from piwik_import.client import Client, server
 from piwik_import.connection import Connection
 from piwik_import.delivery import Delivery
 from piwik_import.errors import RefusedError, UnavailableError
+from piwik_import.identity import digest
+from piwik_import.journal import Journal, rows
 from piwik_import.lanes import Lanes
 from piwik_import.policy import Policy
 from piwik_import.report import Report, SourceReport
@@ -387,6 +390,42 @@ def test_hits_whose_answer_a_fault_of_ours_has_lost_are_in_doubt(tracker, delive
     sending = deliver(entries(4))
     assert "internal error" in str(sending.error)
     assert len(tracker.recorded) == sending.report.in_doubt == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_was_prepared_behind_hits_that_a_fault_of_ours_has_lost_is_not_in_doubt(tracker, monkeypatch, tmp_path):
+    read, answers = server.of_bulk, []
+
+    def read_once(*arguments):
+        answers.append(read(*arguments))
+        return {0: answers[0]}[len(answers) - 1]
+
+    monkeypatch.setattr(server, "of_bulk", read_once)
+    lanes = Lanes(1, 2)
+    lanes.put(entries(8))
+    lanes.close()
+    way = Connection(url=tracker.url, token=tracker.token)
+    with Journal(tmp_path / "journal.db") as journal, Client(way) as client:
+        acknowledged = Acknowledged(journal, [journal.add("", "access.log", None, digest(b"x"))], lanes)
+        report = Report(sources=[SourceReport("access.log")])
+        delivery = Delivery(lanes, client, report, Policy(recorders=1, chunk_size=2), acknowledged)
+        assert delivery.join(30)
+        acknowledged.flush()
+        monkeypatch.setattr(rows, "BOOT", "another start of the machine")
+        [doubt] = journal.stored()[0].doubts
+    assert (doubt.first, doubt.last) == (3, 4)
+
+
+def test_hits_are_not_in_doubt_if_the_client_cannot_follow_where_the_server_sends_it(monkeypatch, raw_server):
+    moved = b"HTTP/1.1 301 Moved\r\nLocation: https://stats.example.org/piwik.php\r\nContent-Length: 0\r\n\r\n"
+    proxy = raw_server((moved,))
+    for name in ("all_proxy", "no_proxy", "ALL_PROXY", "NO_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("https_proxy", "ftp://nowhere")
+    sending = Sending(entries(2), "http://stats.example.org/", "token")
+    assert (sending.end().in_doubt, sending.error.exit_code) == (0, 2)
+    assert len(proxy.requests) == 1
 
 
 def test_many_hits_through_many_lanes_are_counted_right(tracker, deliver):
