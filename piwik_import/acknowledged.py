@@ -230,7 +230,7 @@ class Acknowledged:
         except Exception as error:
             self._broken = error
             raise
-        self._writes += 1
+        self._writes += bool(facts or sources or lanes)
         self._written = turn
 
     def _catch_up(self) -> None:

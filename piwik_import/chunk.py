@@ -64,6 +64,8 @@ class Chunk:
         """What is sent of the first part, if that has been made beforehand."""
         self.following: Chunk | None = None
         """The next of the lane, if it has been taken already."""
+        self.away = 0.0
+        """Seconds of the last request in which that was made ready, and nobody waited for the answer."""
 
     def settled(self, tracked: int) -> None:
         """Note that the first part has its answer, and how many of its hits were recorded."""

@@ -7,7 +7,8 @@ in one place:
     answer                  what happens
     Recorded                settled; hits that the server did not record are counted, kept as rejects, not sent again
     Refused                 everything stops: the token, the site or the address is wrong
-    TooLarge                the same hits in two halves, and no larger requests from now on; a hit by itself is rejected
+    TooLarge                the same hits in two halves, and no larger requests from now on but for those that are
+                            ready; a hit by itself is rejected
     Failed, rolled back     the tracker failed and took all back: the same again, and then in parts, until the hit is
                             found that it fails on while it takes others; that one is rejected. See below
     Failed, in doubt        it may have been recorded: the same again (`Policy.resend`), or left in doubt
@@ -130,12 +131,14 @@ class Delivery:
         """Make ready what follows a chunk, if it is there: encode it, and write it down."""
         if chunk.following is not None or not self.is_welcome or self._stopping.is_set():
             return
+        start = monotonic()
         entries = self._lanes.take_ahead(chunk.lane)
         if entries is not None:
             chunk.following = following = Chunk(chunk.lane, entries, self._policy.chunk_size)
             with suppress(Exception):  # which is met again when it is sent: it must not cost this chunk its answer
                 following.body = self._encoded(following.parts[0])
                 following.is_prepared = self._acknowledged.prepare(chunk.lane, entries)
+        chunk.away = monotonic() - start
 
     def _encoded(self, part: Part) -> bytes:
         return self._client.encode([entry.query for entry in part.entries])
@@ -183,7 +186,7 @@ class Delivery:
             chunk.is_begun = True
         body, chunk.body = chunk.body or self._encoded(part), None
         self._report.sending(part.entries, retry=part.is_again)
-        start = monotonic()
+        start, chunk.away = monotonic(), 0.0
         try:
             answer = self._judged(self._client.send(body, len(part), partial(self._prepare, chunk)), len(part))
         except PiwikImportError:  # the client cannot do what it is told: nothing was recorded
@@ -197,7 +200,7 @@ class Delivery:
         part.is_again = True
         if isinstance(answer, Recorded):
             if answer.rejected + answer.unknown < len(part):
-                self._pace.recorded(len(part), monotonic() - start)
+                self._pace.recorded(len(part), monotonic() - start - chunk.away)
                 self._lanes.chunk_size = self._pace.size
             else:
                 self._pace.answered()

@@ -126,7 +126,7 @@ class Lanes:
             return None if self._barriers or not self._ready(lane) else self._taken(lane)
 
     def done(self, lane: int) -> None:
-        """Say that a chunk is settled, of those that were taken the first."""
+        """Say that the chunk is settled that was taken first of those that are not."""
         with self._lock:
             self._busy[lane] -= 1
             if self._barriers and self._barriers[0].is_out and self._barriers[0].lane == lane:

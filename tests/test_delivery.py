@@ -428,6 +428,12 @@ def test_hits_are_not_in_doubt_if_the_client_cannot_follow_where_the_server_send
     assert len(proxy.requests) == 1
 
 
+def test_a_slow_disk_is_not_taken_for_a_slow_server(tracker, deliver, monkeypatch):
+    monkeypatch.setattr(Acknowledged, "prepare", lambda *_: sleep(0.6) or True)
+    deliver(entries(1_900), lanes=1, chunk_size=1_600)
+    assert [len(bulk.hits) for bulk in tracker.bulks] == [200, 400, 400, 800, 100]
+
+
 def test_many_hits_through_many_lanes_are_counted_right(tracker, deliver):
     dice = random.Random(1)
     for _ in range(30):

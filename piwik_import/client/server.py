@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -187,24 +188,38 @@ class Client:
             return None
         return None if reply.status >= 500 else reply.status != 413
 
-    def _ask(self, method: str, body: bytes = b"", **more: Any) -> Reply:
+    def _ask(
+        self,
+        method: str,
+        body: bytes = b"",
+        *,
+        certificate: bool = False,
+        meanwhile: Callable[[], object] | None = None,
+    ) -> Reply:
         """Make a request to the tracker, which is at https from then on if that is asked for."""
-        reply, place = self._exchange(method, self._tracker, self._type, body, **more)
+        reply, place = self._exchange(
+            method, self._tracker, self._type, body, certificate=certificate, meanwhile=meanwhile
+        )
         if place is not self._tracker:
             self.url, self._tracker = str(place[0].copy_with(query=None)), place
         return reply
 
     def _exchange(
-        self, method: str, place: Place, content_type: str, body: bytes = b"", **more: Any
+        self,
+        method: str,
+        place: Place,
+        content_type: str,
+        body: bytes = b"",
+        *,
+        certificate: bool = False,
+        meanwhile: Callable[[], object] | None = None,
     ) -> tuple[Reply, Place]:
-        """Make a request, again at https if that is asked for; return the answer, and where it came from.
-
-        What `more` may say is in `Transport.send`.
-        """
-        reply = self._transport.send(method, *place, body, **more)
+        """Make a request, again at https if that is asked for; return the answer, and where it came from."""
+        send = partial(self._transport.send, method, body=body, certificate=certificate, meanwhile=meanwhile)
+        reply = send(*place)
         if 300 <= reply.status < 400 and (secure := self._secured(place[0], reply)) is not None:
             place = secure, self._transport.headers(secure, content_type)
-            reply = self._transport.send(method, *place, body, **more)
+            reply = send(*place)
         return reply, place
 
     def _place(self, url: str, query: str, content_type: str) -> Place:

@@ -46,7 +46,7 @@ class Lane:
     """How many hits were recorded of it, beside those that the source's row counts."""
     doubt: Doubt | None = None
     ahead: Doubt | None = None
-    """The chunk that follows the one in doubt, and is not sent yet. Who reads a row finds none: see `_joined`."""
+    """The chunk that follows it and is not sent yet. In a row that is read it is part of `doubt`, or left out."""
 
 
 @dataclass(slots=True)
