@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from piwik_import.filters import Filters, FilterSettings
 from piwik_import.hits import HitMaker, HitSettings, moment, visitor_key
 from piwik_import.memo import RECENT, Memo
+from piwik_import.parsers import begin
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.fields import ABSENT, REQUEST_PARTS
 from piwik_import.parsers.record import Record, Request, Texts
@@ -33,7 +34,7 @@ Express = Callable[[str], Fate | None]
 """The short way: a line to its fate; None if it has to go the long way."""
 
 FIELDS = {*"ip time request status length referrer user_agent host user generation_time".split(), *REQUEST_PARTS}
-DEFINITION = {*"name title source aliases pattern json recognised samples file".split()}
+DEFINITION = {*"name title source aliases pattern json time_is recognised samples file".split()}
 FILTERS = {*"bots static errors redirects base_url downloads".split()}
 HITS = {*"site base_url bots downloads".split()}
 """What a line may hold; what a format, the filters and the hits may ask for."""
@@ -67,10 +68,10 @@ def express(line):
     {names}, = texts
     try:
         cip, slot = {ip}
+        refused = {status}
         cdt = {time}
         unfit, static, url, download = {request}
         took = {generation_time}
-        refused = {status}
         reason = unfit or refused or static
         if reason is not None:
             return reason
@@ -104,14 +105,26 @@ class Page(NamedTuple):
 class Pieces:
     """Finds out what each text comes to. Its methods raise ValueError for a text that has no piece."""
 
-    def __init__(self, texts: Texts, filters: Filters, make_hit: HitMaker, slot_of: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        texts: Texts,
+        filters: Filters,
+        make_hit: HitMaker,
+        slot_of: Callable[[str], int],
+        *,
+        at_end: bool = False,
+    ) -> None:
         self._names = texts.names
         self._cut = texts.cut
         self._read: dict[str, Callable[[Any], Any]] = {**dict.fromkeys(FIELDS, _absent), **texts.read}
         self._filters = filters
         self._make_hit = make_hit
         self._slot_of = slot_of
+        self._at_end = at_end and {"time", "generation_time"} <= {*texts.names}
         self._writers: Memo[str, Callable[[Value], str]] = Memo(writer)
+        self._times: Memo[str, datetime] = Memo(self._read["time"], limit=RECENT)
+        self._spans: Memo[str, int | None] = Memo(self._read["generation_time"])
+        self._moments: Memo[str, str] = Memo(partial(self._part, "cdt"), limit=RECENT)
         self._minutes: Memo[str, str | None] = Memo(self._minute, limit=RECENT)
         day_ago = datetime.now(UTC) - timedelta(days=1)
         self._least = Record("192.0.2.1", day_ago, Request("GET", "/"), host="example.org")
@@ -131,10 +144,13 @@ class Pieces:
         }
         steps = {name: f"{name}_of[{name}]" if name in self._names else repr(memos[name][ABSENT]) for name in memos}
         steps["request"] = f"request_of[{', '.join(self._page_texts())}]"
+        if self._at_end:
+            steps["time"] = "is_near[generation_time] and end_of[time] or begin(time, generation_time)"
         steps["length"] = f"'' if length == '{ABSENT}' else '&bw_bytes=' + length" if "length" in self._names else "''"
         first, last = self._constants()
         scope: dict[str, Any] = {f"{name}_of": memo for name, memo in memos.items()}
         scope |= {"cut": self._cut, "request_of": Memo(self._page)}
+        scope |= {"end_of": Memo(self._end, limit=RECENT), "is_near": Memo(self._is_near), "begin": self._begin}
         exec(CODE.format(names=", ".join(self._names), first=first, last=last, **steps), scope)
         express: Express = scope["express"]
         return express
@@ -206,6 +222,19 @@ class Pieces:
         if len(text) == CLF_TIME and second in SECONDS and (minute := self._minutes[text[:18] + text[20:]]):
             return minute + second
         return self._moment(text)
+
+    def _end(self, text: str) -> str:
+        """Return the piece of when a request ended; nothing if more is known of that than the second."""
+        time = self._times[text]
+        return "" if time.microsecond else self._moments[moment(time)]
+
+    def _is_near(self, text: str) -> bool:
+        """Tell of what a request took whether it began in the second in which it ended, if no more is known of that."""
+        return begin.is_near(self._spans[text])
+
+    def _begin(self, end: str, took: str) -> str:
+        """Return the piece of when a request began."""
+        return self._moments[moment(begin.begin(self._times[end], self._spans[took]))]
 
     def _minute(self, text: str) -> str | None:
         """Return what the pieces of a minute begin with, if its first second and its last are good: all are then."""

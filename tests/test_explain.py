@@ -72,6 +72,16 @@ def test_a_line_is_shown_in_its_pieces_and_what_they_become(explained):
     assert "&url=http://localhost/a%3Fb&" in line["query"]
 
 
+def test_of_a_time_of_the_end_it_is_shown_what_was_taken_off(explained):
+    line = '203.0.113.9 - - [21/Nov/2025:08:15:02 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8.9" {}\n'
+    found = explained(line.format("2.250") + line.format("0.250"), "--enable-bots")
+    assert (found["format"], found["time_is"]) == ("nginx_time", "end")
+    slow, quick = found["lines"]
+    assert (slow["hit"]["cdt"], quick["hit"]["cdt"]) == ("2025-11-21 08:15:00", "2025-11-21 08:15:02")
+    assert [name for name in becomes(slow)["2.250"] if name == "cdt"] == ["cdt"]
+    assert "cdt" not in becomes(quick)["0.250"]
+
+
 def test_what_is_explained_is_what_an_import_sends(explained, run_import, tracker, make_log):
     log = make_log(lines=3)
     found = explained(log, "--base-url", "http://example.org", "--idsite", 1)

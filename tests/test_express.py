@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from piwik_import.express import applies
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import catalogue, definition, wrappers
+from piwik_import.parsers import catalogue, definition, logformat, wrappers
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.pattern import Pattern
 from piwik_import.source import Block, Source
@@ -187,6 +187,58 @@ def test_any_objects_come_to_the_same_either_way(settings, values, ends):
     data = "".join(json.dumps(value) + ends for value in values).encode()
     short, long = translated(data, ways_of("nginx_json", settings))
     assert short == long
+
+
+TIMED = {
+    "seconds": ("[$time_local]", [f"[{time}]" for time in TIMES]),
+    "ISO 8601": ("$time_iso8601", ["2020-10-10T13:55:36+02:00", "2020-10-10T00:00:00Z", "2020-10-10T13:55:36.5Z", "-"]),
+    "milliseconds": ("$msec", ["1602338136.001", "1602338136.000", "1602338136.999", "631152000.500", "-"]),
+}
+TOOK = [
+    "0.043",
+    "0.000",
+    "0.500",
+    "0.501",
+    "1.000",
+    "17.250",
+    "86400.000",
+    "86400.001",
+    "-",
+    "-1",
+    "12",
+    "999999999.000",
+]
+
+
+@cache
+def plan_of_nginx(time: str) -> Plan:
+    made = logformat.read(f'$remote_addr {time} "$request" $status $body_bytes_sent "$http_user_agent" $request_time')
+    assert made.time_is == "end"
+    return Plan(0, made, *USUAL)
+
+
+@cache
+def ways_of_nginx(time: str) -> Ways:
+    return ways(plan_of_nginx(time))
+
+
+def of_nginx(time: str, took: str) -> str:
+    return f'192.0.2.1 {time} "GET /a HTTP/1.1" 200 12 "{AGENT}" {took}'
+
+
+@pytest.mark.parametrize(("variable", "times"), TIMED.values(), ids=TIMED)
+@given(data=st.data())
+def test_any_lines_that_say_when_a_request_ended_come_to_the_same_either_way(variable, times, data):
+    values = st.tuples(st.just(times[0]) | st.sampled_from(times), st.sampled_from(TOOK))
+    lines = [of_nginx(*pair) for pair in data.draw(st.lists(values, min_size=1, max_size=8))]
+    short, long = translated("\n".join(lines).encode(), ways_of_nginx(variable))
+    assert short == long
+
+
+@pytest.mark.parametrize(("variable", "times"), TIMED.values(), ids=TIMED)
+@pytest.mark.parametrize("took", ["0.043", "17.250"])
+def test_an_ordinary_line_that_says_when_a_request_ended_goes_the_short_way(variable, times, took):
+    assert fate(of_nginx(times[0], took), plan_of_nginx(variable))
 
 
 def test_a_request_in_parts_comes_to_the_same_either_way():

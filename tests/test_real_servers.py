@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import MappingProxyType
@@ -276,6 +277,64 @@ def test_nginx(folder):
         of_conf["objects"],
         without=["user", "ip"],
     )
+
+
+class Sleeper(BaseHTTPRequestHandler):
+    """Answers after a while."""
+
+    def do_GET(self) -> None:
+        time.sleep(SLEPT)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+SLEPT = 2.2
+"""Seconds: more than two, so that the second of the end is none that the beginning may be taken for."""
+
+
+def test_the_time_that_is_sent_of_a_slow_answer_of_nginx_is_that_of_its_beginning(folder, run_program):
+    program, port = installed("nginx"), free_port()
+    temporary = " ".join(
+        f"{kind}_temp_path {folder}/{kind};" for kind in "client_body proxy fastcgi uwsgi scgi".split()
+    )
+    combined = nginx.COMBINED
+    formats = {
+        "timed": f"{combined} $request_time",
+        "exact": combined.replace("[$time_local]", "$msec") + " $request_time",
+        "objects": '{"time_iso8601":"$time_iso8601","remote_addr":"$remote_addr","request":"$request","status":$status,'
+        '"request_time":$request_time}',
+    }
+    conf = folder / "nginx.conf"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sleeper) as backend, Sandbox(sites={1: "http://a.example"}) as tracker:
+        threading.Thread(target=backend.serve_forever, daemon=True).start()
+        conf.write_text(
+            f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\nhttp {{ {temporary}\n"
+            + "".join(f"log_format {name} '{text}';\n" for name, text in formats.items())
+            + "".join(f"access_log {folder}/{name}.log {name};\n" for name in formats)
+            + f"server {{ listen 127.0.0.1:{port};\n"
+            + f"location / {{ proxy_pass http://127.0.0.1:{backend.server_port}; }} }} }}\n"
+        )
+        with running(folder, program, "-p", f"{folder}", "-e", f"{folder}/error.log", "-c", f"{conf}", port=port):
+            asked = time.time()
+            ask(port, request("slow", "/slow"))
+            answered = time.time()
+        backend.shutdown()
+        ways = {"timed": ([], 1), "exact": (["--log-format", formats["exact"]], 0.1), "objects": ([], 1)}
+        server = {"PIWIK_URL": tracker.url, "PIWIK_TOKEN": "sandbox", "PIWIK_SITE": "1"}
+        for at, (name, (options, error)) in enumerate(ways.items()):
+            log = folder / f"{name}.log"
+            assert len(written(log, 1)) == 1
+            outcome = run_program(*options, log, "--base-url", "http://a.example", env=server)
+            assert outcome.code == 0, outcome
+            sent = tracker.hits()[at]["parameters"]["cdt"]
+            moment = datetime.strptime(sent, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+            # Of its second the last moment may be the one; as the end was logged it would be later.
+            assert asked - error - 1 <= moment <= answered - SLEPT + error, name
 
 
 def test_apache(folder):

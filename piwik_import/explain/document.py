@@ -21,6 +21,7 @@ def as_dict(found: Explanation) -> dict[str, Any]:
         "wrapper": known.wrapper.name if known and known.wrapper else None,
         "instead": found.instead or None,
         "zone": found.zone or None,
+        "time_is": known.time_is if known and found.fits else None,
         "sample": {"lines": share.lines, "fit": share.fit, "other": share.other, "invalid": share.invalid},
         "others": [_other(one) for one in found.others],
         "lines": [_line(one) for one in found.lines],

@@ -153,14 +153,22 @@ class Explainer:
             hit = None if record.problem and not definition.calls else self._made(record)
         except (BadLine, InvalidHit):
             record, hit = None, None
+        moved = record is not None and definition.time_is == "end" and self._is_moved(definition, text, record)
         for part in parts:
             if record is None or hit is None:
                 yield Piece(part)
                 continue
-            others = [self._hit(other) for other in self._without(record, part)]
+            whole = part
+            if moved and "generation_time" in part.fields:
+                whole = part._replace(fields=(*part.fields, "time"))
+            others = [self._hit(other) for other in self._without(record, whole)]
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]
             given = sent or {name: without_tokens(str(hit[name])) for name in names}
             yield Piece(part, {name: given[name] for name in names if name in given})
+
+    def _is_moved(self, definition: Definition, text: str, record: Record) -> bool:
+        """Tell whether what a request took has moved its time, which is that of its end in the line."""
+        return replace(definition, time_is="begin").compile()(text.lstrip("\0")).time != record.time
 
     def _made(self, record: Record) -> Hit:
         """Return the hit of a record, or all parameters of several."""

@@ -21,7 +21,7 @@ PLAIN = {
     "A": Piece(0, name="local_ip"),
     "B": Piece(0, field="length", name="bytes"),
     "b": Piece(0, field="length", name="bytes"),
-    "D": Piece(0, field="generation_time", form="us", name="microseconds"),
+    "D": Piece(0, field="generation_time", form="us", name="microseconds", to_end=True),
     "f": Piece(0, name="filename"),
     "h": Piece(0, field="ip", name="remote_host", rank=1),
     "H": Piece(0, name="protocol"),
@@ -38,7 +38,7 @@ PLAIN = {
     "R": Piece(0, name="handler"),
     "s": Piece(0, field="status", name="status", rank=1),
     "S": Piece(0, name="bytes_transferred"),
-    "T": Piece(0, field="generation_time", form="s", name="seconds", rank=2),
+    "T": Piece(0, field="generation_time", form="s", name="seconds", rank=2, to_end=True),
     "u": Piece(0, field="user", name="user"),
     "U": Piece(0, field="path", name="path"),
     "v": Piece(0, field="host", name="server_name", rank=1),
@@ -89,8 +89,10 @@ PARTS_OF_TIME = {
 """Arguments of ``%t`` that are no patterns of strftime."""
 
 
-def pieces(string: str) -> Iterator[Piece]:
+def pieces(string: str, *, at_end: bool = False) -> Iterator[Piece]:
     """Cut a LogFormat into pieces; ``\\"`` is taken for a quote, as in a configuration file.
+
+    `at_end` tells whether a time is that of the request's end where it does not say itself which it is.
 
     Raises FormatStringError.
     """
@@ -99,7 +101,7 @@ def pieces(string: str) -> Iterator[Piece]:
         if string[at] == "%":
             found = DIRECTIVE.match(string, at)
             assert found is not None
-            yield from pieces_of(string, found)
+            yield from pieces_of(string, found, at_end=at_end)
             at = found.end()
         elif string[at] == "\\" and at + 1 < len(string):
             yield Piece(at, {"n": "\n", "t": "\t", "r": "\r"}.get(string[at + 1], string[at + 1]))
@@ -111,8 +113,8 @@ def pieces(string: str) -> Iterator[Piece]:
             at = stop
 
 
-def pieces_of(string: str, found: re.Match[str]) -> Iterator[Piece]:
-    """Yield what one directive writes. Raises FormatStringError."""
+def pieces_of(string: str, found: re.Match[str], *, at_end: bool = False) -> Iterator[Piece]:
+    """Yield what one directive writes; `at_end` as in `pieces`. Raises FormatStringError."""
     at, argument, letter = found.start(), found["argument"], found["letter"]
     if letter is None or (argument is None and letter == "{"):
         brace = string.find("{", at)
@@ -121,7 +123,7 @@ def pieces_of(string: str, found: re.Match[str]) -> Iterator[Piece]:
     if letter == "%":
         yield Piece(at, "%")
     elif letter == "t":
-        yield from _time(string, found)
+        yield from _time(string, found, at_end=at_end)
     elif letter in WITH_NAME:
         if argument is None:
             raise FormatStringError(string, at, f"%{letter} needs a name, as in %{{Name}}{letter}:")
@@ -152,16 +154,17 @@ def _plain(string: str, found: re.Match[str]) -> Piece:
     raise FormatStringError(string, string.index("{", at) + 1, f"%{letter} knows no {{{argument}}}:")
 
 
-def _time(string: str, found: re.Match[str]) -> Iterator[Piece]:
+def _time(string: str, found: re.Match[str], *, at_end: bool) -> Iterator[Piece]:
     """Read ``%t``, which comes in brackets, or ``%{FORMAT}t``, which does not."""
     at, argument = found.start(), found["argument"] or ""
     prefix = re.match("(?:begin|end)(?::|$)", argument)
     form = argument[prefix.end() :] if prefix else argument
+    at_end = prefix[0].startswith("end") if prefix else at_end
     if form in PARTS_OF_TIME:
         read = PARTS_OF_TIME[form]
         if read == "clf":  # as %t
             yield Piece(at, "[")
-            yield Piece(at, field="time", name="time")
+            yield Piece(at, field="time", name="time", rank=int(at_end), to_end=at_end)
             yield Piece(at, "]")
             return
     else:
@@ -173,4 +176,4 @@ def _time(string: str, found: re.Match[str]) -> Iterator[Piece]:
         if "%" not in read and read != "epoch":
             yield Piece(at, read)  # a constant text
             return
-    yield Piece(at, field="time", form=read, name="time", rank=1 if prefix and prefix[0].startswith("end") else 0)
+    yield Piece(at, field="time", form=read, name="time", rank=int(at_end), to_end=at_end)

@@ -28,7 +28,9 @@ KEYS: dict[str, type] = {
     "sample": list,
 }
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
-KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict, "calls": str}
+KEYS |= {"escapes": str, "regex": str, "time": str, "time_is": str, "recognised": bool, "only": dict, "calls": str}
+TIME_IS = ("begin", "end")
+"""Of a request, what its time may be."""
 KINDS = ("pattern", "json", "columns", "regex")
 
 
@@ -63,6 +65,8 @@ def read(path: Path) -> Definition:
         raise FormatError(path.name, f"unknown `escapes`; known are {', '.join(filter(None, ESCAPES))}")
     if "calls" in table and (table["calls"] not in calls.WORDS or "json" not in table):
         raise FormatError(path.name, f"unknown `calls`; known are, of a format with `json`: {', '.join(calls.WORDS)}")
+    if table.get("time_is", "begin") not in TIME_IS:
+        raise FormatError(path.name, f"unknown `time_is`; known are {', '.join(TIME_IS)}")
     try:
         hit = read_table(table.get("hit", {}))
     except ValueError as error:
@@ -81,6 +85,7 @@ def read(path: Path) -> Definition:
         columns=columns,
         regex=table.get("regex"),
         time=table.get("time", ""),
+        time_is=table.get("time_is", "begin"),
         recognised=table.get("recognised", True),
         samples=tuple(table.get("sample", ())),
     )
@@ -118,6 +123,8 @@ def describe(definition: Definition) -> Iterator[str]:
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     yield from (f"  only where {path} is {wanted}" for path, wanted in definition.only.items())
+    if definition.time_is == "end":
+        yield "  the time is that of the end: generation_time is taken off"
     if definition.plugin is not None:
         yield f"  read by {definition.plugin.where} of {definition.plugin.package}"
     if table := [*formatfile.hit(definition.hit)]:

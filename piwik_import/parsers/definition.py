@@ -12,7 +12,7 @@ from typing import Any
 from piwik_import.errors import FormatError
 from piwik_import.hints import Hints
 from piwik_import.mapping import HitTable
-from piwik_import.parsers import calls, forms, headers, json_lines, only, urls, wrappers
+from piwik_import.parsers import begin, calls, forms, headers, json_lines, only, urls, wrappers
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
@@ -52,6 +52,8 @@ class Definition:
     """A regular expression with named groups: see `regex`."""
     time: str = ""
     """How its group ``date`` is written."""
+    time_is: str = "begin"
+    """``end`` if its time is that of the end of a request, which took `generation_time`: see `begin`."""
     plugin: Plugin | None = None
     """The code that reads its lines: see `plugin`."""
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +124,10 @@ class Definition:
         return either(self._compile_one(wanted), self.also._compile(others))
 
     def _compile_one(self, wanted: Sequence[str]) -> Parser:
+        parse = self._compile_as_logged(wanted)
+        return begin.begun(parse) if self.time_is == "end" and "generation_time" in self.fields else parse
+
+    def _compile_as_logged(self, wanted: Sequence[str]) -> Parser:
         if self.columns is not None:
             return compile_columns(self.columns, self.header, wanted)
         if self.regex is not None:

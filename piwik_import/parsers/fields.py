@@ -159,7 +159,7 @@ FIELDS: dict[str, Field] = {
         client_address.reader,
         pattern=r"[^\s,|]++(?:, ?+[^\s,|]++)*+",
     ),
-    "time": Field("when the line was written", _time, "clf"),
+    "time": Field("when the request began, or ended: see `time_is`", _time, "clf"),
     "date": Field("the day, where `time` is but the time of day", _day),
     "request": Field("the request line: method, target and protocol", _request),
     "method": Field("the method alone", _always(str)),

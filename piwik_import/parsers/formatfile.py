@@ -31,6 +31,8 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
         lines.append(f"regex = {written(definition.regex)}")
     if definition.time:
         lines.append(f"time = {written(definition.time)}")
+    if definition.time_is != "begin":
+        lines.append(f"time_is = {written(definition.time_is)}")
     if definition.json:
         lines += ["[json]", *(f"{name} = {written(key)}" for name, key in definition.json.items())]
     lines += hit(definition.hit)

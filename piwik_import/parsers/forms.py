@@ -128,6 +128,8 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
     """Put the fields where the user says that they lie."""
     if not hints.fields or definition.plugin is not None:
         return definition
+    if "time" in hints.fields:  # of which nobody has said that it is that of the end
+        definition = replace(definition, time_is="begin")
     if definition.regex is not None:
         return _placed_groups(definition, definition.regex, hints.fields)
     if definition.columns is not None:

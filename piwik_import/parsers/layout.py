@@ -32,6 +32,8 @@ class Piece(NamedTuple):
     """Of several pieces for one field the one with the lowest rank is read."""
     raw: str = ""
     """Part of a pattern, to be taken as it is."""
+    to_end: bool = False
+    """Of a time, whether it is that of the request's end; of what a request took, whether that lasts until then."""
 
 
 def template(string: str, pieces: Iterable[Piece]) -> str:
@@ -93,6 +95,13 @@ def choose(pieces: Iterable[Piece]) -> dict[Piece, str]:
     return chosen | _chosen_times(times)
 
 
+def time_is(pieces: Iterable[Piece]) -> str:
+    """Tell which time of a request the pieces say: ``end`` if it is to be told from that when the request began."""
+    chosen = choose(join(pieces))
+    decisive = [piece for piece, field in chosen.items() if field in ("date", "time", "generation_time")]
+    return "end" if "generation_time" in chosen.values() and all(piece.to_end for piece in decisive) else "begin"
+
+
 def check(string: str, pieces: Sequence[Piece]) -> None:
     """Raise FormatStringError for a string that does not say when, or not what."""
     fields = set(choose(pieces).values())
@@ -135,7 +144,7 @@ def _times(pieces: Sequence[Piece]) -> list[Piece]:
             if timeform.letters(first.form) & timeform.letters(last.form):
                 continue
             form = first.form + text.replace("%", "%%") + last.form
-            joined[-2 - between :] = [first._replace(form=form)]
+            joined[-2 - between :] = [first._replace(form=form, to_end=first.to_end and last.to_end)]
             break
     return joined
 

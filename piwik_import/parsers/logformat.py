@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from piwik_import.errors import FormatStringError
 from piwik_import.parsers import apache, goaccess, haproxy, nginx, serverconf, tomcat
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.layout import Piece, template
+from piwik_import.parsers.layout import Piece, template, time_is
 
 SIGNS = {
     "nginx": r"\$\{?[a-z]",
@@ -30,6 +31,7 @@ KINDS = {
     "tomcat": ("Tomcat access log pattern", tomcat.SOURCE, ""),
     "tomcat9": ("Tomcat access log pattern, up to version 9", tomcat.SOURCE, ""),
     "goaccess": ("GoAccess log-format", goaccess.SOURCE, ""),
+    "lighttpd": ("lighttpd accesslog.format", "https://redmine.lighttpd.net/projects/lighttpd/wiki/Mod_accesslog", ""),
     "varnish": ("varnishncsa format", "https://varnish-cache.org/docs/trunk/reference/varnishncsa.html#format", ""),
 }
 """Title, page of the maker, and how the server escapes."""
@@ -65,29 +67,27 @@ def read(
     if kind.startswith("tomcat"):
         string = string.replace("&quot;", '"')  # as its server.xml has it
     title, source, escapes = KINDS[kind]
-    keys = None
+    objects = None
     if kind == "nginx":
         if found := re.match(r"escape=(default|json|none)\s+", string):
             escape, string = found[1], string[found.end() :]
         elif string.startswith("escape="):
             raise FormatStringError(string, len("escape="), "There are escape=default, escape=json and escape=none:")
-        keys = nginx.keys(string) if escape == "json" else None
+        objects = nginx.objects(string) if escape == "json" else None
         escapes = "none" if escape == "none" else ""
     string = string.rstrip("\r\n")
     shown = string if len(string) <= 60 else f"{string[:60]}…"
-    return Definition(
-        name=name or kind,
-        title=f"{title}: {shown}",
-        source=source,
-        pattern=None if keys else template(string, _pieces(kind, string, escape, date_format, time_format)),
-        json=keys or {},
-        escapes=escapes,
-    )
+    described = Definition(name=name or kind, title=f"{title}: {shown}", source=source, escapes=escapes)
+    if objects is not None:
+        return replace(described, json=objects.keys, time_is=objects.time_is)
+    pieces = [*_pieces(kind, string, escape, date_format, time_format)]
+    return replace(described, pattern=template(string, pieces), time_is=time_is(pieces))
 
 
 def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_format: str | None) -> Iterator[Piece]:
     readers: dict[str, Callable[[], Iterator[Piece]]] = {
         "apache": lambda: apache.pieces(string),
+        "lighttpd": lambda: apache.pieces(string, at_end=True),
         "varnish": lambda: map(_absolute, apache.pieces(string)),
         "nginx": lambda: nginx.pieces(string, escape if escape != "default" else ""),
         "haproxy": lambda: haproxy.pieces(string),

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from piwik_import.errors import FormatStringError
-from piwik_import.parsers.layout import Piece, check, choose, join
+from piwik_import.parsers.layout import Piece, check, choose, join, time_is
 
 SOURCE = "https://nginx.org/en/docs/http/ngx_http_log_module.html#log_format"
 
@@ -30,9 +30,9 @@ VARIABLES = {
     "proxy_add_x_forwarded_for": Piece(0, field="ip", rank=4),
     "realip_remote_addr": Piece(0, field="ip", rank=5),  # the proxy, where there is one
     "remote_user": Piece(0, field="user"),
-    "time_local": Piece(0, field="time"),
-    "time_iso8601": Piece(0, field="time", form="iso8601", rank=1),
-    "msec": Piece(0, field="time", form="epoch", rank=2),
+    "time_local": Piece(0, field="time", to_end=True),
+    "time_iso8601": Piece(0, field="time", form="iso8601", rank=1, to_end=True),
+    "msec": Piece(0, field="time", form="epoch", rank=2, to_end=True),
     "request": Piece(0, field="request"),
     "request_method": Piece(0, field="method"),
     "request_uri": Piece(0, field="target"),
@@ -49,10 +49,11 @@ VARIABLES = {
     "bytes_sent": Piece(0, field="length", rank=1),
     "http_referer": Piece(0, field="referrer"),
     "http_user_agent": Piece(0, field="user_agent"),
-    "request_time": Piece(0, field="generation_time", form="s"),
+    "request_time": Piece(0, field="generation_time", form="s", to_end=True),
     "upstream_response_time": Piece(0, field="generation_time", form="s", rank=1),
 }
-"""Variables that give a field. Any other is passed over under its name."""
+"""Variables that give a field. Any other is passed over under its name. Times are those of the line, which is written
+when the answer has been sent; and until then goes $request_time."""
 
 NAMES = {"server_protocol": "protocol", "server_port": "port"}
 """Variables that `layout` knows under a name of its own."""
@@ -88,8 +89,17 @@ def pieces(string: str, escape: str = "") -> Iterator[Piece]:
         at = found.end()
 
 
-def keys(string: str) -> Mapping[str, str] | None:
-    """Return field → key of the JSON objects that `string` writes with escape=json.
+class Objects(NamedTuple):
+    """What is to be known of the JSON objects that a log_format writes with escape=json."""
+
+    keys: Mapping[str, str]
+    """Field → its key."""
+    time_is: str
+    """As in `layout.time_is`."""
+
+
+def objects(string: str) -> Objects | None:
+    """Return what `string` writes with escape=json.
 
     None if it writes no objects, or what is no JSON as soon as a variable is empty. Raises FormatStringError.
     """
@@ -115,7 +125,8 @@ def keys(string: str) -> Mapping[str, str] | None:
     check(string, joined)
     chosen = choose(by_key.values())
     named = {chosen[piece]: (key, piece.form) for key, piece in by_key.items() if piece in chosen}
-    return {field: f"{key}:{form}" if form else key for field, (key, form) in named.items()}
+    keys = {field: f"{key}:{form}" if form else key for field, (key, form) in named.items()}
+    return Objects(keys, time_is(by_key.values()))
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ class Record(NamedTuple):
     ip: str | None
     """The client's address, bare; a host name where the server logged one."""
     time: datetime
-    """In UTC."""
+    """When the request began, as far as the log tells; in UTC."""
     request: Request
     status: int | None = None
     length: int | None = None

@@ -1,7 +1,8 @@
 """The pattern of Tomcat's AccessLogValve → pieces: Apache's language, in which some letters mean something else.
 
 Source: https://tomcat.apache.org/tomcat-10.1-doc/config/valve.html#Access_Log_Valve. ``%D`` is milliseconds up to
-Tomcat 9 and microseconds from Tomcat 10 on.
+Tomcat 9 and microseconds from Tomcat 10 on. A time is that of the request's end unless it says ``begin``, as
+java/org/apache/catalina/valves/AbstractAccessLogValve.java has it (`usesBegin`).
 """
 
 from __future__ import annotations
@@ -71,18 +72,19 @@ def _directive(string: str, found: re.Match[str], milliseconds: bool) -> Iterato
     elif letter == "D":
         yield apache.PLAIN["D"]._replace(at=at, form="ms" if milliseconds else "us")
     elif letter in ("T", "p", "L") or letter in apache.PLAIN or letter in ("t", "%"):
-        yield from apache.pieces_of(string, found)
+        yield from apache.pieces_of(string, found, at_end=True)
     else:
         raise FormatStringError(string, at, f"%{letter} is nothing that Tomcat's AccessLogValve knows:")
 
 
 def _time(string: str, found: re.Match[str]) -> Iterator[Piece]:
+    at_end = re.match("begin(?::|$)", found["argument"]) is None
     argument = re.sub("^(?:begin|end)(?::|$)", "", found["argument"])
     if not argument:
-        yield from apache.pieces("%t")
+        yield from apache.pieces("%t", at_end=at_end)
         return
     try:
         form = PARTS_OF_TIME.get(argument) or from_java(argument)
     except Unreadable as error:
         raise FormatStringError(string, string.index("{", found.start()) + 1 + error.at, f"{error}:") from None
-    yield Piece(found.start(), field="time", form=form, name="time")
+    yield Piece(found.start(), field="time", form=form, name="time", rank=int(at_end), to_end=at_end)
