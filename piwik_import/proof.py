@@ -17,9 +17,10 @@ from typing import Any
 from piwik_import.errors import FormatError, UnknownFormat, pointed, printable
 from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.detection import could_fit, lines_of, recognise
+from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.formatfile import FIELDS, written
+from piwik_import.parsers.glance import Glance
 from piwik_import.parsers.record import BadLine, Record
 from piwik_import.parsers.registry import Registry
 from piwik_import.parsers.wrappers import Wrapper
@@ -175,7 +176,7 @@ def _mistaken(one: Definition, lines: Sequence[str], others: Sequence[Definition
 
 
 def _reads(one: Definition, lines: Sequence[str]) -> bool:
-    return could_fit(one, lines) and any(isinstance(result, Record) for result in _results(one, lines))
+    return Glance(lines).could_fit(one) and any(isinstance(result, Record) for result in _results(one, lines))
 
 
 def _spoils(one: Definition, others: Sequence[Definition]) -> Iterator[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from piwik_import.errors import UnknownFormat
 from piwik_import.parsers import wrappers
 from piwik_import.parsers.catalogue import known
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import LINES, lines_of, recognise
-from piwik_import.parsers.record import OtherLine
+from piwik_import.parsers.glance import Glance
+from piwik_import.parsers.record import OtherLine, Record
 
 KNOWN = known()
 COMBINED, COMMON, VHOST_COMBINED, NGINX_JSON = (
@@ -162,3 +165,35 @@ def test_json_with_a_time_and_a_path_but_neither_client_nor_status_is_no_access_
     with pytest.raises(UnknownFormat):
         recognised(line)
     assert recognised(line.replace('"msg"', '"status":200,"msg"')) == "json"
+
+
+SAMPLES = {one.name: lines_of(f"{sample['line']}\n".encode()) for one in KNOWN.values() for sample in one.samples}
+
+
+@given(
+    st.lists(st.sampled_from([line for lines in SAMPLES.values() for line in lines]), min_size=1, max_size=4), st.data()
+)
+def test_a_glance_rules_out_no_format_that_fits_a_line(lines, data):
+    at = data.draw(st.integers(0, len(lines[0])))
+    lines[0] = lines[0][:at] + data.draw(st.sampled_from(["", '"', " ", "x"])) + lines[0][at:]
+    glance = Glance(lines)
+    for one in KNOWN.values():
+        if any(isinstance(fate, Record) for fate in one.records(lines)):
+            assert glance.could_fit(one), one.name
+
+
+def test_most_formats_are_ruled_out_at_a_glance():
+    glance = Glance([COMBINED, COMBINED.replace("/", "/a")])
+    assert sum(map(glance.could_fit, KNOWN.values())) < 15
+
+
+def test_what_the_first_lines_are_decides_nothing():
+    odd = [NGINX_JSON] * 6
+    assert recognised(*odd, *[COMBINED] * 30) == "combined"
+    assert recognised(*[COMBINED] * 6, *[VHOST_COMBINED] * 30) == "vhost_combined"
+    within = [*wrappers.known().values(), None]
+    sample = str(wrappers.known()["cri"].samples[0]["line"]).replace(
+        str(wrappers.known()["cri"].samples[0]["message"]), COMBINED
+    )
+    found = recognise("access.log", [*[COMMON] * 6, *[sample] * 30], KNOWN.values(), within)
+    assert (found.name, found.wrapper) == ("combined", wrappers.known()["cri"])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
 from piwik_import.memo import Memo
-from piwik_import.parsers import calls, json_lines
+from piwik_import.parsers import calls
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.glance import Glance
 from piwik_import.parsers.headers import Header, is_header
-from piwik_import.parsers.pattern import literals_of
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
-from piwik_import.parsers.wrappers import Unwrap, Wrapper
+from piwik_import.parsers.wrappers import Unwrap, Unwrapped, Wrapper
 
 LINES = 200
 """How many lines are looked at: one odd line among them decides nothing."""
@@ -75,23 +76,27 @@ def recognise(
     """
     definitions = list(definitions)
     parsers: Parsers = Memo(lambda number: definitions[number].compile())
-    most, found = (1, 0), None
     # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
-    for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]:
-        messages = _Messages.of(lines, wrapper)
-        if len(messages.found) < len(lines) * ENOUGH:
+    around = sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]
+    trials = [one for one in (_Trial(definitions, parsers, lines, wrapper) for wrapper in around) if one.is_worth_it]
+    # Nobody need look for long at what fits less than the one that promises most.
+    promising = max(trials, key=_Trial.promise, default=None)
+    outcome = promising.best() if promising is not None else NOTHING
+    most, found, fits_all = (1, 0), None, False
+    for trial in trials:
+        wrapper, sure = trial.wrapper, len(lines) * SURE
+        least = max(most[0], outcome[0].points)
+        fit, one = outcome if trial is promising else trial.best(least if wrapper is not None else min(least, sure))
+        if one is None:
             continue
-        sure = len(lines) * SURE
-        least = min(most[0], sure) if wrapper is None else most[0]
-        fit, one = _best(definitions, lines, messages, wrapper, parsers, least)
-        said = 0 if wrapper is None else _said(lines, wrapper.compile())
+        said = 0 if wrapper is None or fit.points < most[0] else _said(lines, wrapper.compile())
         # Nothing is around lines that can be read as they are.
-        if one is not None and ((fit.points, said) >= most or (wrapper is None and fit.points > sure)):
-            most, found = (fit.points, said), one
+        if (fit.points, said) >= most or (wrapper is None and fit.points > sure):
+            most, found, fits_all = (fit.points, said), one, fit.lines == len(lines)
     if found is None:
         names = [one.name for one in definitions] if given else []
         raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
-    return _with_others(found, lines, definitions)
+    return found if fits_all else _with_others(found, lines, definitions)
 
 
 def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
@@ -106,11 +111,10 @@ def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[
     is_shared = found.wrapper is not None or bool(found.only)
     if not is_shared and (len(left) < few or found.columns is not None):
         return found
-    messages = _Messages.of(left, found.wrapper)
     # Nothing but a format of calls knows what they mean.
     others = [one for one in definitions if not one.calls and (is_shared or one.columns is None)]
     parsers: Parsers = Memo(lambda number: others[number].compile())
-    fit, another = _best(others, left, messages, found.wrapper, parsers) if messages.found else (Fit(), None)
+    fit, another = _Trial(others, parsers, left, found.wrapper).best()
     is_sure = fit.lines >= few and fit.points >= fit.lines * FROM_ADDRESSES
     if another is None or not (is_sure or is_shared):
         return found
@@ -124,11 +128,8 @@ def _counted(definition: Definition, lines: Sequence[str]) -> Sequence[str]:
     return [line for line, text in zip(lines, definition.messages(lines), strict=True) if not is_header(text)]
 
 
-MOST = 5
-"""Points that a line can have."""
-
 FROM_ADDRESSES = 4
-"""Points for a line whose client is an address."""
+"""Points for a line whose client is an address: the most there are, but for one more that its host may give."""
 
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
@@ -138,47 +139,83 @@ Parsers = Memo[int, Parser]
 """The parsers of formats, by their number: compiled once, whatever the lines are tried to be within."""
 
 
-class _Messages(NamedTuple):
-    """What is within the lines of a log."""
+class _Trial:
+    """All formats, tried on the lines of a log within a wrapper, or within none."""
 
-    found: Sequence[str]
-    """Only of those that are wrapped; of all, if nothing is around them."""
-    texts: Sequence[str]
-    """Of all; a line that is not wrapped stands for itself."""
+    def __init__(
+        self, definitions: Sequence[Definition], parsers: Parsers, lines: Sequence[str], wrapper: Wrapper | None
+    ) -> None:
+        self.wrapper = wrapper
+        self._definitions = definitions
+        self._parsers = parsers
+        self._lines = lines
+        unwrapped = lines if wrapper is None else [_message(one) for one in map(wrapper.compile(), lines)]
+        self._within = [one for one in unwrapped if one is not None]
+        # A line that is not wrapped stands for itself.
+        self._texts = [line if one is None else one for line, one in zip(lines, unwrapped, strict=True)]
 
-    @classmethod
-    def of(cls, lines: Sequence[str], wrapper: Wrapper | None) -> _Messages:
-        if wrapper is None:
-            return cls(lines, lines)
-        unwrapped = [*map(wrapper.compile(), lines)]
-        texts = [line if one is None else one.message for line, one in zip(lines, unwrapped, strict=True)]
-        return cls([one.message for one in unwrapped if one is not None], texts)
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether enough of the lines are wrapped."""
+        return len(self._within) >= len(self._lines) * ENOUGH
+
+    def promise(self) -> int:
+        """Return the points of the format that fits the first lines best."""
+        return max(self._first.values(), default=0)
+
+    def best(self, least: int = 0) -> tuple[Fit, Definition | None]:
+        """Return the format that fits the lines best, if any fits enough of them, and for `least` points.
+
+        Of several that fit alike it is the first. Once a good one is known most others need not look at many lines: so
+        those are tried first that fit the first lines best.
+        """
+        best, at = NOTHING[0], 0
+        for number in sorted(self._first, key=self._first.__getitem__, reverse=True):
+            fit = self._fit(number, self._texts, max(least, best.points))
+            counted = _counted(self._definitions[number].within(self.wrapper), self._lines)
+            if (fit[:5], -number) > (best[:5], -at) and fit.is_enough(len(counted)):
+                best, at = fit, number
+        return best, self._definitions[at].within(self.wrapper) if best.lines else None
+
+    @cached_property
+    def _first(self) -> Mapping[int, int]:
+        """The points that each format which might fit has for the first lines; none for one that has to see all."""
+        if not self._within:
+            return {}
+        within, all_of_them = Glance(self._within), Glance(self._texts)  # a header may stand outside
+        first = self._texts[:FIRST]
+        return {
+            number: self._fit(number, first).points if self._is_alone(number) else 0
+            for number, one in enumerate(self._definitions)
+            if (within if one.columns is None else all_of_them).could_fit(one)
+        }
+
+    def _is_alone(self, number: int) -> bool:
+        """Tell whether a format needs nothing but what is within a line: no header above it, no time around it."""
+        one, wrapper = self._definitions[number], self.wrapper
+        return one.columns is None and ("time" in one.fields or wrapper is None or wrapper.time_form is None)
+
+    def _fit(self, number: int, texts: Sequence[str], least: int = 0) -> Fit:
+        one = self._definitions[number]
+        try:
+            if not self._is_alone(number):
+                return fit_of(one.within(self.wrapper), self._lines, least)
+            fates = _fates(self._parsers[number], texts, is_within=self.wrapper is not None)
+            return _weighed(one, fates, len(texts), least)
+        except FormatError:  # what the user says of the fields does not go together with what it has
+            return NOTHING[0]
 
 
-def _best(
-    definitions: Sequence[Definition],
-    lines: Sequence[str],
-    messages: _Messages,
-    wrapper: Wrapper | None,
-    parsers: Parsers,
-    least: int = 0,
-) -> tuple[Fit, Definition | None]:
-    """Return the format that fits `lines` best within `wrapper`, if any fits enough of them, and for `least` points."""
-    best, found = Fit(), None
-    for number, one in enumerate(definitions):
-        if could_fit(one, messages.found):
-            wrapped = one.within(wrapper)
-            try:
-                if one.columns is None and ("time" in one.fields or wrapper is None or wrapper.time_form is None):
-                    fates = _fates(parsers[number], messages.texts, is_within=wrapper is not None)
-                    fit = _weighed(one, fates, len(lines), max(least, best.points))
-                else:
-                    fit = fit_of(wrapped, lines, max(least, best.points))
-            except FormatError:  # what the user says of the fields does not go together with what it has
-                continue
-            if fit[:5] > best[:5] and fit.is_enough(len(_counted(wrapped, lines))):
-                best, found = fit, wrapped
-    return best, found
+NOTHING: tuple[Fit, Definition | None] = (Fit(), None)
+"""How well no format fits."""
+
+
+FIRST = 5
+"""Lines by which it is decided which formats are tried first."""
+
+
+def _message(unwrapped: Unwrapped | None) -> str | None:
+    return None if unwrapped is None else unwrapped.message
 
 
 def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[Record | BadLine]:
@@ -205,28 +242,6 @@ def within_of(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
             yield unwrapped.message
 
 
-def could_fit(definition: Definition, lines: Sequence[str]) -> bool:
-    """Tell whether any of `lines` might be of a format, by a look that costs a hundredth of compiling its parser."""
-    if definition.pattern is not None:
-        literals = literals_of(definition.pattern)
-        return any(_holds(line, literals) for line in lines)
-    if definition.json:
-        keys = json_lines.keys_of_time(definition.json)
-        return any(line.lstrip("\0 \t").startswith("{") and any(key in line for key in keys) for line in lines)
-    return True
-
-
-def _holds(line: str, literals: Sequence[str]) -> bool:
-    """Tell whether a line holds the literals of a pattern in their order."""
-    at = 0
-    for literal in literals:
-        at = line.find(literal, at)
-        if at < 0:
-            return False
-        at += len(literal)
-    return True
-
-
 def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
     """Tell how well a format fits; not at all, if it cannot come to `least` points.
 
@@ -250,9 +265,10 @@ def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
 def _weighed(definition: Definition, records: Iterator[Record | BadLine], lines: int, least: int) -> Fit:
     """Tell how well a format fits by what becomes of some `lines`; not at all, if it cannot come to `least` points."""
     with_host = "host" in definition.fields
+    most = FROM_ADDRESSES + with_host
     fit = points = others = detail = 0
     for left, record in zip(range(lines, 0, -1), records, strict=False):
-        if points + left * MOST < least:  # so most formats need not look at most lines
+        if points + left * most < least:  # so most formats need not look at most lines
             return Fit()
         if isinstance(record, BadLine):
             others += isinstance(record, OtherLine)

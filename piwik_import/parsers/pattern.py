@@ -204,14 +204,21 @@ class Pattern:
             if (found := step.match(line, end)) is None:
                 break
             right, end = right + 1, found.end()
-        names = [step.name for step in self._steps]
-        # The first of these that is not the first of all: what stands at the beginning may be any word.
-        begun = min(names.index(name) for name in ("time", *REQUESTS) if name in names[1:])
-        kind = BadLine if right > begun + 1 else Stranger
-        expected = [*names, "the end of the line"][right]
+        kind = BadLine if right > self._begun + 1 else Stranger
+        expected = self._expected[right]
         if end == len(line):
             raise kind(f"the line ends where {expected} should follow")
         raise kind(f"column {end + 1}: expected {expected}")
+
+    @cached_property
+    def _expected(self) -> list[str]:
+        """What is called missing where so many steps are right."""
+        return [*[step.name for step in self._steps], "the end of the line"]
+
+    @cached_property
+    def _begun(self) -> int:
+        """The step that says that a line is one of the format: what stands at the beginning may be any word."""
+        return min(self._expected.index(name) for name in ("time", *REQUESTS) if name in self._expected[1:])
 
     @cached_property
     def _strict(self) -> re.Pattern[str]:

@@ -13,9 +13,10 @@ from piwik_import.errors import FormatError
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.detection import ENOUGH, could_fit, fit_of, within_of
+from piwik_import.parsers.detection import ENOUGH, fit_of, within_of
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.fields import reader
+from piwik_import.parsers.glance import Glance
 from piwik_import.parsers.headers import Header, is_header
 from piwik_import.parsers.parts import Anatomy, Part
 from piwik_import.parsers.record import BadLine, OtherLine
@@ -97,8 +98,9 @@ def _wrapped(
         within = lines if wrapper is None else [*within_of(lines, wrapper.compile())]
         if len(within) < max(1, len(lines) * ENOUGH):
             continue
+        glance = Glance(within)
         for one in definitions:
-            if not strict or could_fit(one, within):
+            if not strict or glance.could_fit(one):
                 yield one.within(wrapper)
 
 
