@@ -33,7 +33,10 @@ Fate = tuple[str, int] | str
 Express = Callable[[str], Fate | None]
 """The short way: a line to its fate; None if it has to go the long way."""
 
-FIELDS = {*"ip time request status length referrer user_agent host user generation_time".split(), *REQUEST_PARTS}
+FIELDS = {
+    *"ip time request status length referrer user_agent host user generation_time duration".split(),
+    *REQUEST_PARTS,
+}
 DEFINITION = {*"name title source aliases pattern json time_is recognised samples file".split()}
 FILTERS = {*"bots static errors redirects base_url downloads".split()}
 HITS = {*"site base_url bots downloads".split()}
@@ -112,7 +115,7 @@ class Pieces:
         make_hit: HitMaker,
         slot_of: Callable[[str], int],
         *,
-        at_end: bool = False,
+        span: str = "",
     ) -> None:
         self._names = texts.names
         self._cut = texts.cut
@@ -120,10 +123,10 @@ class Pieces:
         self._filters = filters
         self._make_hit = make_hit
         self._slot_of = slot_of
-        self._at_end = at_end and {"time", "generation_time"} <= {*texts.names}
+        self._span = span
         self._writers: Memo[str, Callable[[Value], str]] = Memo(writer)
         self._times: Memo[str, datetime] = Memo(self._read["time"], limit=RECENT)
-        self._spans: Memo[str, int | None] = Memo(self._read["generation_time"])
+        self._spans: Memo[str, int | None] = Memo(self._read[span or "generation_time"])
         self._moments: Memo[str, str] = Memo(partial(self._part, "cdt"), limit=RECENT)
         self._minutes: Memo[str, str | None] = Memo(self._minute, limit=RECENT)
         day_ago = datetime.now(UTC) - timedelta(days=1)
@@ -144,8 +147,8 @@ class Pieces:
         }
         steps = {name: f"{name}_of[{name}]" if name in self._names else repr(memos[name][ABSENT]) for name in memos}
         steps["request"] = f"request_of[{', '.join(self._page_texts())}]"
-        if self._at_end:
-            steps["time"] = "is_near[generation_time] and end_of[time] or begin(time, generation_time)"
+        if self._span:
+            steps["time"] = f"is_near[{self._span}] and end_of[time] or begin(time, {self._span})"
         steps["length"] = f"'' if length == '{ABSENT}' else '&bw_bytes=' + length" if "length" in self._names else "''"
         first, last = self._constants()
         scope: dict[str, Any] = {f"{name}_of": memo for name, memo in memos.items()}

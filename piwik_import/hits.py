@@ -59,7 +59,7 @@ class HitMaker:
 
     def __call__(self, record: Record) -> Hit:
         """Return the hit of `record`. Raises BadLine if the log does not say enough for one."""
-        ip, time, request, status, length, referrer, agent, host, user, milliseconds, _ = record
+        ip, time, request, status, length, referrer, agent, host, user, milliseconds, *_ = record
         url = self.url(request, host)
         cip, name = self._clients[ip]
         hit = self._always | {"url": url, "cip": cip, "cdt": self._times[time]}

@@ -37,7 +37,7 @@ def _time(record: Record) -> str:
 
 STANDARD: Mapping[str, Callable[[Record], Any]] = {
     **{name: attrgetter(name) for name in ("ip", "method", "path", "query", "status", "length", "referrer")},
-    **{name: attrgetter(name) for name in ("user_agent", "host", "user", "generation_time")},
+    **{name: attrgetter(name) for name in ("user_agent", "host", "user", "generation_time", "duration")},
     "time": _time,
     "target": _target,
 }

@@ -289,8 +289,8 @@ class Translator:
         if plan.keep_hits or plan.shaping is not None or not applies(plan.definition, plan.filters, plan.hits):
             return no_short_way
         try:
-            at_end = plan.definition.time_is == "end"
-            return Pieces(plan.definition.texts(), filters, HitMaker(plan.hits), slot_of, at_end=at_end).compile()
+            one = plan.definition
+            return Pieces(one.texts(), filters, HitMaker(plan.hits), slot_of, span=one.span).compile()
         except InvalidHit:  # no hit can be right, and the long way says of each why
             return no_short_way
 

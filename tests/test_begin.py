@@ -79,6 +79,18 @@ LINES = {
         "#Fields: date time cs-uri time-taken\n2026-11-21 08:15:02 / {}",
     ),
 }
+LINES["duration"] = (
+    Definition("own", "", "", pattern='[{time}] "{request}" {duration:s} {generation_time:s}', time_is="end"),
+    '[21/Nov/2026:08:15:02 +0000] "GET / HTTP/1.1" {} 7',
+)
+LINES["columns with a duration"] = (
+    catalogue.named("shoutcast"),
+    "#Fields: date time cs-uri-stem x-duration\n2026-11-21 08:15:02 / {}",
+)
+LINES["JSON with a duration"] = (
+    Definition("own", "", "", json={"time": "t:any", "path": "p", "duration": "listened:s"}, time_is="end"),
+    '{{"t": "2026-11-21T08:15:02Z", "p": "/", "listened": "{}"}}',
+)
 MOVED = {"1.25": 1, "0.005": 0, "-": 0, "90000": 0, "-1": 0}
 
 

@@ -153,13 +153,13 @@ class Explainer:
             hit = None if record.problem and not definition.calls else self._made(record)
         except (BadLine, InvalidHit):
             record, hit = None, None
-        moved = record is not None and definition.time_is == "end" and self._is_moved(definition, text, record)
+        moved = record is not None and bool(definition.span) and self._is_moved(definition, text, record)
         for part in parts:
             if record is None or hit is None:
                 yield Piece(part)
                 continue
             whole = part
-            if moved and "generation_time" in part.fields:
+            if moved and definition.span in part.fields:
                 whole = part._replace(fields=(*part.fields, "time"))
             others = [self._hit(other) for other in self._without(record, whole)]
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]

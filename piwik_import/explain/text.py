@@ -91,7 +91,7 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
         rows.append(("wrapper", f"{wrapper.name}, {wrapper.title}" if wrapper else "none"))
     if found.zone:
         rows.append(("time zone", found.zone))
-    if found.fits and known is not None and known.time_is == "end" and "generation_time" in known.fields:
+    if found.fits and known is not None and known.span:
         rows.append(("times", "when requests ended; the time sent is when they began, so what they took is taken off"))
     rows += [("note", note) for note in notes]
     yield _grid([(Text(name, style="dim"), Text(text)) for name, text in rows], [1], least={0: 10})

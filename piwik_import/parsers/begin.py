@@ -6,7 +6,9 @@ beside it how long the request took: the one less the other is what counts. A fo
 
 from __future__ import annotations
 
+from collections.abc import Container
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 from piwik_import.memo import Memo
 from piwik_import.parsers.record import Parser, Record
@@ -46,13 +48,22 @@ def is_near(took: int | None) -> bool:
     return took is None or took <= HALF or took > DAY
 
 
-def begun(parse: Parser) -> Parser:
-    """Return the parser of lines that say when a request ended: the time of their records is that of its beginning."""
+def span(fields: Container[str]) -> str:
+    """Name the field that says how long a request took until its end, of those that a format has; none if none does."""
+    return next((name for name in ("duration", "generation_time") if name in fields), "")
+
+
+def begun(parse: Parser, span: str) -> Parser:
+    """Return the parser of lines that say when a request ended: the time of their records is that of its beginning.
+
+    The field `span` says how long it took.
+    """
+    took_of = attrgetter(span)
     new = tuple.__new__  # 0.1 us less than Record._make
 
     def parse_begin(line: str) -> Record:
         record = parse(line)
-        time, took = record.time, record.generation_time
+        time, took = record.time, took_of(record)
         if took is None or (took <= HALF and not time.microsecond):  # as nearly always
             return record
         return new(Record, (*record[:AT], begin(time, took), *record[AT + 1 :]))

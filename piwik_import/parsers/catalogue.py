@@ -123,8 +123,8 @@ def describe(definition: Definition) -> Iterator[str]:
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     yield from (f"  only where {path} is {wanted}" for path, wanted in definition.only.items())
-    if definition.time_is == "end":
-        yield "  the time is that of the end: generation_time is taken off"
+    if definition.span:
+        yield f"  the time is that of the end: {definition.span} is taken off"
     if definition.plugin is not None:
         yield f"  read by {definition.plugin.where} of {definition.plugin.package}"
     if table := [*formatfile.hit(definition.hit)]:

@@ -53,7 +53,7 @@ class Definition:
     time: str = ""
     """How its group ``date`` is written."""
     time_is: str = "begin"
-    """``end`` if its time is that of the end of a request, which took `generation_time`: see `begin`."""
+    """``end`` if its time is that of the end of a request: see `begin`."""
     plugin: Plugin | None = None
     """The code that reads its lines: see `plugin`."""
     groups: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +87,11 @@ class Definition:
         if self.regex is not None:
             return groups_of(self.regex, self.groups)
         return tuple(dict.fromkeys(fields_of(self.pattern))) if self.pattern is not None else tuple(self.json)
+
+    @property
+    def span(self) -> str:
+        """Name the field that is taken off its time, if that is of the end of a request."""
+        return begin.span(self.fields) if self.time_is == "end" else ""
 
     @property
     def pieces(self) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ class Definition:
 
     def _compile_one(self, wanted: Sequence[str]) -> Parser:
         parse = self._compile_as_logged(wanted)
-        return begin.begun(parse) if self.time_is == "end" and "generation_time" in self.fields else parse
+        return begin.begun(parse, self.span) if self.span else parse
 
     def _compile_as_logged(self, wanted: Sequence[str]) -> Parser:
         if self.columns is not None:

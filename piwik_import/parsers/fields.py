@@ -181,6 +181,12 @@ FIELDS: dict[str, Field] = {
         r"\+?+(?:[0-9.]++|-1?)(?:(?:,| :) (?:[0-9.]++|-))*+",  # nginx lists the times of several upstreams
         {"s.mmm": r"[0-9]++\.[0-9]{3}(?:(?:,| :) (?:[0-9]++\.[0-9]{3}|-))*+"},
     ),
+    "duration": Field(
+        "how long the request took in all, where that is not how long the server took",
+        quantities.milliseconds,
+        "ms",
+        r"\+?+(?:[0-9.]++|-1?)",
+    ),
 }
 
 
@@ -190,7 +196,7 @@ USUAL_FORMS = ("", "joined", "uri_args", "plus", "percent", "url")
 
 def has_usual_forms(forms: Iterable[Sequence[str]]) -> bool:
     """Tell whether every field, given with its form, says nothing of another field."""
-    return all(form in USUAL_FORMS or name in ("time", "generation_time") for name, form in forms)
+    return all(form in USUAL_FORMS or name in ("time", "generation_time", "duration") for name, form in forms)
 
 
 REQUESTS = ("request", "target", "path")

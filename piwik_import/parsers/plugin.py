@@ -160,7 +160,7 @@ def compile_plugin(name: str, plugin: Plugin) -> Parser:
 
 KINDS: dict[str, type | tuple[type, ...]] = dict.fromkeys(("ip", "referrer", "user_agent", "host", "user"), str)
 KINDS |= {"time": datetime, "request": Request, "extra": Mapping}
-KINDS |= dict.fromkeys(("status", "length", "generation_time"), int)
+KINDS |= dict.fromkeys(("status", "length", "generation_time", "duration"), int)
 NEEDED = {"time", "request"}
 
 

@@ -44,6 +44,8 @@ class Record(NamedTuple):
     """The user who was logged in."""
     generation_time: int | None = None
     """Milliseconds the server took."""
+    duration: int | None = None
+    """Milliseconds from the beginning to the end, of a log that has them beside or in place of what the server took."""
     extra: Mapping[str, Any] | None = None
     """Further fields that somebody asked for, as far as the line has them: name → text, or what JSON holds there."""
 
