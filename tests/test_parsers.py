@@ -57,6 +57,7 @@ def test_a_line_becomes_a_record():
         "host": None,
         "user": None,
         "generation_time": None,
+        "duration": None,
         "extra": None,
     }
 
@@ -402,6 +403,7 @@ def test_an_object_becomes_a_record():
         "host": "example.org",
         "user": None,
         "generation_time": 43,
+        "duration": None,
         "extra": None,
     }
 
