@@ -36,7 +36,7 @@ from piwik_import import framing, jobs, source
 from piwik_import.errors import UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import catalogue, choice, logformat, serverconf, tables, wrappers
+from piwik_import.parsers import catalogue, choice, goaccess, logformat, serverconf, tables, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 from piwik_import.parsers.wrappers import Wrapper
@@ -323,7 +323,11 @@ STRINGS = {
         "%{yyyy-MM-dd HH:mm:ss.SSS Z}t %a %m %U%q %s %{X}c %{Y}r &quot;%{Z}s&quot;",
     ],
     "tomcat9": ['%h %l %u %t "%r" %s %b %D %T'],
-    "goaccess": ['%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T', "~h{, } %e %x %v %m %U %q %H %K %D %L %n"],
+    "goaccess": [
+        '%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T',
+        "~h{, } %e %x %v %m %U %q %H %K %D %L %n",
+        '{"ts": "%x.%^", "client": {"ip": ["%h:%^"]}, "a.b": "%m %U %H", "took": "%Lms"}',
+    ],
     "varnish": ['%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i" %D'],
 }
 REGEXES = [
@@ -347,7 +351,7 @@ def strings(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
         def server(string: str) -> list[Definition]:
             kind = dice.choice((f"{dice.choice([*STRINGS])}:", ""))
             given = [dice.choice((None, "%d/%b/%Y", string[:9])) for _ in range(2)]
-            return [logformat.read(kind + string, date_format=given[0], time_format=given[1])]
+            return [logformat.read(kind + string, times=goaccess.Times(*given))]
 
         def regex(string: str) -> list[Definition]:
             choice.from_regex(string, dice.choice(("", "iso8601", "%d/%b/%Y:%H:%M:%S", string[:12])))

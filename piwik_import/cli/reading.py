@@ -78,6 +78,9 @@ w3c = group(
 goaccess = (
     option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
     option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    option(
+        "--datetime-format", metavar="FORMAT", help="What %x of GoAccess's log-format is.  [default: the two together]"
+    ),
 )
 
 layout = group(

@@ -40,7 +40,7 @@ def kind_of(string: str) -> tuple[str, str]:
     kind, colon, rest = string.partition(":")
     if colon and kind in KINDS:
         return kind, rest
-    if string in goaccess.NAMED:
+    if string.upper() in goaccess.NAMED:
         return "goaccess", string
     bare = re.sub(r"%\{[^}]*\}", "%{}", string)  # an argument may hold signs of its own, those of strftime
     for kind, sign in SIGNS.items():
@@ -50,12 +50,10 @@ def kind_of(string: str) -> tuple[str, str]:
     raise FormatStringError(string, 0, reason)
 
 
-def read(
-    string: str, name: str = "", escape: str = "", date_format: str | None = None, time_format: str | None = None
-) -> Definition:
+def read(string: str, name: str = "", escape: str = "", times: goaccess.Times = goaccess.USUAL) -> Definition:
     """Return the definition of what a server writes for `string`, called `name`.
 
-    `escape` is the parameter of nginx's log_format; `date_format` and `time_format` belong to GoAccess.
+    `escape` is the parameter of nginx's log_format; `times` belong to GoAccess.
 
     Raises FormatStringError.
     """
@@ -73,19 +71,21 @@ def read(
             raise FormatStringError(string, len("escape="), "There are escape=default, escape=json and escape=none:")
         keys = nginx.keys(string) if escape == "json" else None
         escapes = "none" if escape == "none" else ""
+    elif kind == "goaccess" and goaccess.is_json(string):
+        keys = goaccess.keys(string, times)
     string = string.rstrip("\r\n")
     shown = string if len(string) <= 60 else f"{string[:60]}…"
     return Definition(
         name=name or kind,
         title=f"{title}: {shown}",
         source=source,
-        pattern=None if keys else template(string, _pieces(kind, string, escape, date_format, time_format)),
+        pattern=None if keys else template(string, _pieces(kind, string, escape, times)),
         json=keys or {},
         escapes=escapes,
     )
 
 
-def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_format: str | None) -> Iterator[Piece]:
+def _pieces(kind: str, string: str, escape: str, times: goaccess.Times) -> Iterator[Piece]:
     readers: dict[str, Callable[[], Iterator[Piece]]] = {
         "apache": lambda: apache.pieces(string),
         "varnish": lambda: map(_absolute, apache.pieces(string)),
@@ -93,7 +93,7 @@ def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_f
         "haproxy": lambda: haproxy.pieces(string),
         "tomcat": lambda: tomcat.pieces(string),
         "tomcat9": lambda: tomcat.pieces(string, milliseconds=True),
-        "goaccess": lambda: goaccess.pieces(string, date_format, time_format),
+        "goaccess": lambda: goaccess.pieces(string, times),
     }
     return readers[kind]()
 
