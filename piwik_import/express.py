@@ -33,7 +33,7 @@ Express = Callable[[str], Fate | None]
 """The short way: a line to its fate; None if it has to go the long way."""
 
 FIELDS = {*"ip time request status length referrer user_agent host user generation_time".split(), *REQUEST_PARTS}
-DEFINITION = {*"name title source aliases pattern json recognised samples file".split()}
+DEFINITION = {*"name title source aliases pattern json others recognised samples file".split()}
 FILTERS = {*"bots static errors redirects base_url downloads".split()}
 HITS = {*"site base_url bots downloads".split()}
 """What a line may hold; what a format, the filters and the hits may ask for."""

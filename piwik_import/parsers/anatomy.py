@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from piwik_import.parsers import keyed, prefixes, walk
+from piwik_import.parsers import keyed, only, prefixes, walk
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.encoding import latin1
 from piwik_import.parsers.parts import Anatomy, Part
@@ -29,6 +29,8 @@ def dissect(definition: Definition, line: str) -> Dissected:
     if definition.wrapper is not None:
         around, message = _within(definition.wrapper, line, needs_time="time" not in definition.fields)
     found = _anatomy(definition, message)
+    if found.expected and only.is_other(definition.others, message):
+        return Dissected(Anatomy(message, []), around)
     if found.expected and definition.also is not None:
         another = _anatomy(definition.also, message)
         found = found if another.expected else another

@@ -28,7 +28,7 @@ KEYS: dict[str, type] = {
     "sample": list,
 }
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
-KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict, "calls": str}
+KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict, "others": list, "calls": str}
 KINDS = ("pattern", "json", "columns", "regex")
 
 
@@ -55,8 +55,9 @@ def read(path: Path) -> Definition:
     """Read a format file. Raises FormatError."""
     table = tables.read(path, KEYS)
     columns = _columns(path.name, table) if "columns" in table else None
-    if not all(isinstance(alias, str) for alias in table.get("aliases", ())):
-        raise FormatError(path.name, "`aliases` holds what is no text")
+    for key in ("aliases", "others"):
+        if not all(isinstance(one, str) for one in table.get(key, ())):
+            raise FormatError(path.name, f"`{key}` holds what is no text")
     if len(table.keys() & KINDS) != 1:
         raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
     if table.get("escapes", "") not in ESCAPES:
@@ -76,6 +77,7 @@ def read(path: Path) -> Definition:
         escapes=table.get("escapes", ""),
         json=table.get("json", {}),
         only=table.get("only", {}),
+        others=tuple(table.get("others", ())),
         calls=table.get("calls", ""),
         hit=hit,
         columns=columns,
@@ -118,6 +120,7 @@ def describe(definition: Definition) -> Iterator[str]:
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     yield from (f"  only where {path} is {wanted}" for path, wanted in definition.only.items())
+    yield from (f"  but not {one}" for one in definition.others)
     if definition.plugin is not None:
         yield f"  read by {definition.plugin.where} of {definition.plugin.package}"
     if table := [*formatfile.hit(definition.hit)]:

@@ -40,6 +40,8 @@ class Definition:
     """Field → path in an object, or several: see `json_lines`."""
     only: Mapping[str, only.Condition] = field(default_factory=dict)
     """Which lines tell of requests: see `only`. All do if it is empty."""
+    others: tuple[str, ...] = ()
+    """What else its server writes, as expressions of whole lines: see `only`."""
     calls: str = ""
     """Whose words its objects have for what people did, where they tell of no requests: a name of `calls.WORDS`."""
     hit: HitTable = field(default_factory=HitTable)
@@ -122,6 +124,10 @@ class Definition:
         return either(self._compile_one(wanted), self.also._compile(others))
 
     def _compile_one(self, wanted: Sequence[str]) -> Parser:
+        parse = self._compile_kind(wanted)
+        return only.besides(parse, self.others) if self.others else parse
+
+    def _compile_kind(self, wanted: Sequence[str]) -> Parser:
         if self.columns is not None:
             return compile_columns(self.columns, self.header, wanted)
         if self.regex is not None:

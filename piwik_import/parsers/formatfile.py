@@ -31,6 +31,8 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
         lines.append(f"regex = {written(definition.regex)}")
     if definition.time:
         lines.append(f"time = {written(definition.time)}")
+    if definition.others:
+        lines += ["others = [", *(f"  {written(one)}," for one in definition.others), "]"]
     if definition.json:
         lines += ["[json]", *(f"{name} = {written(key)}" for name, key in definition.json.items())]
     lines += hit(definition.hit)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from piwik_import.errors import FormatStringError
-from piwik_import.parsers import apache, goaccess, haproxy, nginx, serverconf, tomcat
+from piwik_import.parsers import apache, catalogue, goaccess, haproxy, nginx, serverconf, tomcat
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.layout import Piece, template
 
@@ -82,6 +82,7 @@ def read(string: str, name: str = "", escape: str = "", times: goaccess.Times = 
         pattern=None if keys else template(string, _pieces(kind, string, escape, times)),
         json=keys or {},
         escapes=escapes,
+        others=catalogue.named("haproxy").others if kind == "haproxy" else (),
     )
 
 
