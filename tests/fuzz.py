@@ -144,7 +144,7 @@ def count(row: Row, batch: Batch, lines: int | None, text: object) -> None:
 
 def formats(dice: random.Random, mutate: Mutator, number: int, further: Sequence[Sequence[str]]) -> Iterator[Row]:
     """Try lines of every format, alone and several."""
-    known = catalogue.known()
+    known = {name: one for name, one in catalogue.known().items() if "time" in one.fields}
     for name, definition in known.items():
         row, trial, lines = Row(name), Trial(definition), lines_in(definition)
         while row.lines < number // len(known):
@@ -200,7 +200,8 @@ def within(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
     """Try lines of some formats within every wrapper; what is around them is broken too."""
     known = [*catalogue.known().values()]
     for name, wrapper in wrappers.known().items():
-        row, trials = Row(f"in {name}"), dice.sample(known, 3)
+        fitting = [one for one in known if "time" in one.fields or wrapper.time_form is not None]
+        row, trials = Row(f"in {name}"), dice.sample(fitting, 3)
         for definition in trials:
             trial, lines = Trial(definition.within(wrapper)), lines_in(definition)
             around = [wrapped(line, wrapper, dice) for line in lines]
@@ -215,7 +216,7 @@ def within(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
 
 def files(dice: random.Random, mutate: Mutator, number: int, further: Sequence[Sequence[str]]) -> Iterator[Row]:
     """Try logs that hold broken lines among good ones, as files of which nobody says what they are."""
-    known = [*catalogue.known().values()]
+    known = [one for one in catalogue.known().values() if "time" in one.fields]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.log"
         for shape in (lines_alone, lines_in_parts, in_an_array):

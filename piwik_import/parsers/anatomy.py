@@ -47,9 +47,10 @@ def _within(wrapper: Wrapper, line: str, *, needs_time: bool) -> tuple[Part | No
     message = "".join([one.message for one in parts])
     time = parts[-1].time or ""
     if needs_time and time:
-        return Part(time, ("time",), None, wrapper.name), message
-    text = line.removesuffix("\r").removesuffix(message) if wrapper.regex is not None and len(parts) == 1 else time
-    return Part(text.strip(), (), None, wrapper.name), message
+        return Part(time, ("time",), None, wrapper.label), message
+    is_text = all(layer.regex is not None for layer in wrapper.layers)
+    text = line.removesuffix("\r").removesuffix(message) if is_text and len(parts) == 1 else time
+    return Part(text.strip(), (), None, wrapper.label), message
 
 
 def _of_plugin(definition: Definition, line: str) -> Anatomy:

@@ -9,7 +9,7 @@ from pathlib import Path
 from piwik_import.errors import FormatStringError, UsageError, printable
 from piwik_import.parsers import goaccess, logformat, serverconf
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.regex import compile_regex
+from piwik_import.parsers.regex import AROUND, compile_regex, groups_of
 from piwik_import.parsers.registry import Registry
 
 
@@ -71,9 +71,15 @@ class Choice:
 
 
 def from_regex(regex: str, time: str) -> Definition:
-    """Return the definition of a regular expression with named groups. Raises UsageError."""
+    """Return the definition of a regular expression with named groups. Raises UsageError.
+
+    One that has no time counts on what is around the lines.
+    """
     try:
-        compile_regex(regex, time)
+        has_time = "time" in groups_of(regex)
+        if time and not has_time:
+            raise ValueError("there is no group `date` (or `time`) in the expression that could be written so")
+        compile_regex(regex, time, told={} if has_time else {AROUND: "time"})
     except KeyError as error:
         raise UsageError(f"--log-date-format: there is no form {error}; give a pattern of strptime.") from None
     except ValueError as error:

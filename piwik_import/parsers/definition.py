@@ -75,7 +75,7 @@ class Definition:
     def label(self) -> str:
         """What people are told: the name, and what is around the lines."""
         names = self.name if self.also is None else f"{self.name} and {self.also.label}"
-        return names if self.wrapper is None else f"{names} in {self.wrapper.name}"
+        return names if self.wrapper is None else f"{names} in {self.wrapper.label}"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -107,11 +107,11 @@ class Definition:
         try:
             if self.wrapper is None:
                 return self._compile(wanted)
-            unwrap, time = self.wrapper.compile(), self.wrapper.time_form
+            time = self.wrapper.time_form
             if "time" in self.fields or time is None:
-                return wrappers.around(unwrap, self._compile(wanted))
+                return wrappers.around(self.wrapper, self._compile(wanted))
             timed = forms.timed(self, time)
-            return wrappers.around(unwrap, timed._compile(wanted), give_time=forms.give_time(self))
+            return wrappers.around(self.wrapper, timed._compile(wanted), give_time=forms.give_time(self))
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None

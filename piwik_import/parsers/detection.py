@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
 from piwik_import.memo import Memo
-from piwik_import.parsers import calls, json_lines
+from piwik_import.parsers import calls, json_lines, nesting
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
@@ -73,9 +73,37 @@ def recognise(
     None among these stands for lines that nothing is around. Raises UnknownFormat, which shows the first line, and
     lists the formats if it was the user who gave them.
     """
-    definitions = list(definitions)
+    definitions, around = list(definitions), list(wrappers)
+    timed = [one for one in definitions if "time" in one.fields]
+    if (found := _recognised(lines, timed, around)) is not None:
+        return _with_others(found, lines, timed)
+    # A line that says no time looks like parts of many that do, so such a format is meant only if no other is.
+    untimed = [one for one in definitions if "time" not in one.fields]
+    if untimed and (found := _recognised(lines, untimed, around)) is not None:
+        return found
+    names = [one.name for one in definitions] if given else []
+    raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
+
+
+def _recognised(
+    lines: Sequence[str], definitions: Sequence[Definition], around: Sequence[Wrapper | None]
+) -> Definition | None:
+    """Return the format that fits within one of the wrappers, or within two where none makes it sure."""
     parsers: Parsers = Memo(lambda number: definitions[number].compile())
-    most, found = (1, 0), None
+    fit, found = _best_within(lines, definitions, around, parsers)
+    if fit.points >= max(1, fit.lines) * FROM_ADDRESSES:
+        return found
+    some, single = lines[:: len(lines) // SOME + 1], [one for one in around if one is not None]
+    nested = [*nesting.pairs(some, single, max(1, len(some) * ENOUGH))]
+    more, another = _best_within(some, definitions, nested, parsers)
+    return another if more.points * len(lines) > fit.points * len(some) else found
+
+
+def _best_within(
+    lines: Sequence[str], definitions: Sequence[Definition], wrappers: Sequence[Wrapper | None], parsers: Parsers
+) -> tuple[Fit, Definition | None]:
+    """Return the format that fits most of `lines` within one of `wrappers`, and how well it does."""
+    most, best, found = (1, 0), Fit(), None
     # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
     for wrapper in sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]:
         messages = _Messages.of(lines, wrapper)
@@ -87,11 +115,8 @@ def recognise(
         said = 0 if wrapper is None else _said(lines, wrapper.compile())
         # Nothing is around lines that can be read as they are.
         if one is not None and ((fit.points, said) >= most or (wrapper is None and fit.points > sure)):
-            most, found = (fit.points, said), one
-    if found is None:
-        names = [one.name for one in definitions] if given else []
-        raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
-    return _with_others(found, lines, definitions)
+            most, best, found = (fit.points, said), fit, one
+    return best, found
 
 
 def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
@@ -132,6 +157,9 @@ FROM_ADDRESSES = 4
 
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
+
+SOME = 32
+"""Lines by which it is found out what might be around what is around lines: to look at all took 0.2 s."""
 
 
 Parsers = Memo[int, Parser]
@@ -194,8 +222,7 @@ def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[
 
 def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
     """Count what a wrapper says of the lines besides the message: of two that fit alike, the one that says more."""
-    found = [one for line in lines if (one := unwrap(line)) is not None]
-    return sum((one.time is not None) + (one.stream is not None) for one in found)
+    return nesting.said([one for line in lines if (one := unwrap(line)) is not None])
 
 
 def within_of(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
