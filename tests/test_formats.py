@@ -128,8 +128,10 @@ def test_an_unknown_name_says_how_to_list_the_known_ones():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        pytest.param("", "it needs one of `pattern`, `json`, `columns` and `regex`", id="nothing"),
-        pytest.param(PATTERN + "\n" + JSON, "it needs one of `pattern`, `json`, `columns` and `regex`", id="both"),
+        pytest.param("", "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`", id="nothing"),
+        pytest.param(
+            PATTERN + "\n" + JSON, "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`", id="both"
+        ),
         pytest.param(PATTERN + "\nregexp = ''\ntittle = ''", "unknown key regexp, tittle; known are", id="unknown key"),
         pytest.param("pattern = ", "Invalid value", id="no TOML"),
         pytest.param("title = '\udcff'", "codec can't decode byte 0xff", id="no UTF-8"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from piwik_import.parsers import keyed, only, prefixes, walk
-from piwik_import.parsers.definition import Definition
+from piwik_import.parsers.definition import LOADERS, Definition
 from piwik_import.parsers.encoding import latin1
 from piwik_import.parsers.parts import Anatomy, Part
 from piwik_import.parsers.record import BadLine
@@ -75,4 +75,5 @@ def _anatomy(definition: Definition, line: str) -> Anatomy:
         return prefixes.anatomy(definition.regex, line, definition.groups)
     if definition.columns is not None:
         return keyed.of_row(definition.columns, definition.header, line)
-    return keyed.of_object(definition.json, definition.only, line, asks=not definition.calls)
+    asks, load = not definition.calls, LOADERS.get(definition.syntax)
+    return keyed.of_object(definition.json, definition.only, line, asks=asks, load=load)

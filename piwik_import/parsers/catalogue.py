@@ -24,12 +24,13 @@ KEYS: dict[str, type] = {
     "aliases": list,
     "pattern": str,
     "json": dict,
+    "cef": dict,
     "hit": dict,
     "sample": list,
 }
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
 KEYS |= {"escapes": str, "regex": str, "time": str, "recognised": bool, "only": dict, "others": list, "calls": str}
-KINDS = ("pattern", "json", "columns", "regex")
+KINDS = ("pattern", "json", "cef", "columns", "regex")
 
 
 @cache
@@ -59,7 +60,7 @@ def read(path: Path) -> Definition:
         if not all(isinstance(one, str) for one in table.get(key, ())):
             raise FormatError(path.name, f"`{key}` holds what is no text")
     if len(table.keys() & KINDS) != 1:
-        raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
+        raise FormatError(path.name, "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`")
     if table.get("escapes", "") not in ESCAPES:
         raise FormatError(path.name, f"unknown `escapes`; known are {', '.join(filter(None, ESCAPES))}")
     if "calls" in table and (table["calls"] not in calls.WORDS or "json" not in table):
@@ -75,7 +76,8 @@ def read(path: Path) -> Definition:
         aliases=tuple(table.get("aliases", ())),
         pattern=table.get("pattern"),
         escapes=table.get("escapes", ""),
-        json=table.get("json", {}),
+        json=table.get("json") or table.get("cef", {}),
+        syntax="cef" if "cef" in table else "json",
         only=table.get("only", {}),
         others=tuple(table.get("others", ())),
         calls=table.get("calls", ""),

@@ -12,7 +12,7 @@ from typing import Any
 from piwik_import.errors import FormatError
 from piwik_import.hints import Hints
 from piwik_import.mapping import HitTable
-from piwik_import.parsers import calls, forms, headers, json_lines, only, urls, wrappers
+from piwik_import.parsers import calls, cef, forms, headers, json_lines, only, urls, wrappers
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
@@ -20,6 +20,9 @@ from piwik_import.parsers.plugin import Plugin, compile_plugin
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 from piwik_import.parsers.regex import compile_regex, further_groups_of, groups_of
 from piwik_import.parsers.wrappers import Wrapper
+
+LOADERS: Mapping[str, json_lines.Load] = {"cef": cef.load}
+"""How objects may be written that are no JSON → what reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Definition:
     """How the server writes what would break a line: a name of `escapes.ESCAPES`."""
     json: json_lines.Keys = field(default_factory=dict)
     """Field → path in an object, or several: see `json_lines`."""
+    syntax: str = "json"
+    """How its objects are written: as JSON, or a name of `LOADERS`."""
     only: Mapping[str, only.Condition] = field(default_factory=dict)
     """Which lines tell of requests: see `only`. All do if it is empty."""
     others: tuple[str, ...] = ()
@@ -136,7 +141,8 @@ class Definition:
             return compile_plugin(self.name, self.plugin)
         if self.pattern is None:
             words = calls.WORDS[self.calls] if self.calls else ()
-            return json_lines.compile_json(self.json, [*dict.fromkeys([*wanted, *words])], self.only)
+            load = LOADERS.get(self.syntax)
+            return json_lines.compile_json(self.json, [*dict.fromkeys([*wanted, *words])], self.only, load)
         parse = Pattern(self.pattern, wanted, self.escapes).parse
         if self.only:
             parse = only.parser(parse, self.pattern, self.only)
@@ -156,7 +162,9 @@ class Definition:
     @property
     def is_usual(self) -> bool:
         """Whether most of its lines can be read in two steps, as `texts` does it."""
-        return is_usual(self.pattern) if self.pattern is not None else json_lines.is_usual(self.json)
+        if self.pattern is not None:
+            return is_usual(self.pattern)
+        return self.syntax == "json" and json_lines.is_usual(self.json)
 
     def texts(self) -> Texts:
         """Return the parser of most of its lines in two steps; it must compile, and be a usual one."""

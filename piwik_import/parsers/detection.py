@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
 from piwik_import.memo import Memo
-from piwik_import.parsers import calls, json_lines, nesting
+from piwik_import.parsers import calls, cef, json_lines, nesting
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
@@ -237,6 +237,8 @@ def could_fit(definition: Definition, lines: Sequence[str]) -> bool:
     if definition.pattern is not None:
         literals = literals_of(definition.pattern)
         return any(_holds(line, literals) for line in lines)
+    if definition.syntax == "cef":
+        return any(line.startswith(cef.BEGINNING) for line in lines)
     if definition.json:
         keys = json_lines.keys_of_time(definition.json)
         return any(line.lstrip("\0 \t").startswith("{") and any(key in line for key in keys) for line in lines)

@@ -28,7 +28,7 @@ MARK = regex.AROUND
 """What stands between the time of a wrapper and a line that has none: nothing that a line holds."""
 BESIDE = re.compile(r"\{\*((?:http_|proxy_add_)?x[-_]forwarded[-_]for|(?:http_)?forwarded)\}", re.IGNORECASE)
 """A piece of a pattern that trusted proxies have written beside the address: X-Forwarded-For, or Forwarded."""
-KEY = "time of what is around"
+KEY = "time-of-what-is-around"
 """The key that such a time gets in an object."""
 
 
@@ -232,4 +232,6 @@ def give_time(definition: Definition) -> Callable[[str, str], str]:
     """Return the function that puts a time before a line that has none."""
     if definition.json == {}:
         return lambda time, line: f"{time}{MARK}{line}"
+    if definition.syntax == "cef":
+        return lambda time, line: f"{line} {KEY}={time}"
     return lambda time, line: line.replace("{", f'{{"{KEY}":"{time}",', 1)

@@ -161,7 +161,7 @@ class Wrapper:
             if not line.lstrip().startswith("{"):
                 return None
             try:
-                values = json_lines.load(line)
+                values = json_lines.load_json(line)
             except BadLine:
                 return None
             message = _text(get["message"](values))
