@@ -72,6 +72,34 @@ def test_a_line_is_shown_in_its_pieces_and_what_they_become(explained):
     assert "&url=http://localhost/a%3Fb&" in line["query"]
 
 
+def test_what_is_around_a_line_and_around_that_is_shown_with_the_zone_of_its_times(explained):
+    line = 'Mar 24 14:02:50 web1 tomcat: 203.0.113.9 - - "GET /a HTTP/1.1" 200 2326'
+    found = explained(f"{line}\n")
+    assert (found["format"], found["wrapper"]) == ("untimed", "syslog_3164")
+    assert found["zone"].startswith("not said by the lines: UTC")
+    twice = json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2026-03-24T13:02:50.5Z"})
+    found = explained(f"{twice}\n")
+    assert (found["format"], found["wrapper"]) == ("untimed", "syslog_3164 in docker_json")
+    assert found["zone"] == "said by the lines"
+    (shown,) = found["lines"]
+    assert pieces(shown)["time"] == "2026-03-24T13:02:50.5Z"
+    assert (shown["hit"]["cdt"], shown["hit"]["cip"]) == ("2026-03-24 13:02:50", "203.0.113.9")
+
+
+def test_a_line_that_the_format_names_as_another_kind_is_said_to_be_one(explained):
+    request = '"GET / HTTP/1.1"'
+    lines = [
+        f"192.0.2.2:1 [21/Nov/2026:09:15:02.655] in a/b 0/0/0/0/9 200 27 - - ---- 1/1/1/1/0 0/0 {request}",
+        "192.0.2.2:2 [21/Nov/2026:09:15:03.655] in/1: SSL handshake failure",
+    ]
+    found = explained("\n".join([*lines, ""]))
+    assert found["sample"] == {"lines": 2, "fit": 1, "other": 1, "invalid": 0}
+    assert [(line["fate"], line["reason"], line["expected"]) for line in found["lines"]] == [
+        ("hit", None, None),
+        ("filtered", "other", None),
+    ]
+
+
 def test_what_is_explained_is_what_an_import_sends(explained, run_import, tracker, make_log):
     log = make_log(lines=3)
     found = explained(log, "--base-url", "http://example.org", "--idsite", 1)

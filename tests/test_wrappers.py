@@ -108,16 +108,23 @@ def test_what_is_no_text_within_json_is_what_it_would_be_without(held, byte):
     assert message == f"caf{byte}"
 
 
-@given(
-    st.sampled_from(sorted(WRAP)),
-    st.text(
-        st.characters(min_codepoint=33, exclude_characters="\x7f\x85\xa0\u2028\u2029", exclude_categories=["C", "Z"]),
-        min_size=1,
-    ),
+WORDS = st.text(
+    st.characters(min_codepoint=33, exclude_characters="\x7f\x85\xa0\u2028\u2029", exclude_categories=["C", "Z"]),
+    min_size=1,
 )
+
+
+@given(st.sampled_from(sorted(WRAP)), WORDS)
 def test_a_line_wrapped_and_unwrapped_is_the_same(name, words):
     line = logged(f"192.0.2.1 - - [x] {words} end")
     assert AROUND[name].compile()(WRAP[name](line)).message == line
+
+
+@given(st.sampled_from(sorted(WRAP)), st.sampled_from(sorted(WRAP)), WORDS)
+def test_a_line_wrapped_twice_and_unwrapped_is_the_same(inner, outer, words):
+    line = logged(f"192.0.2.1 - - [x] {words} end")
+    both = Registry().wrapper(f"{inner} in {outer}")
+    assert both.compile()(WRAP[outer](WRAP[inner](line))).message == line
 
 
 @pytest.mark.parametrize("wrapper", FILES)

@@ -115,7 +115,7 @@ class Wrapper:
         own = self.compile_layer()
         if self.outer is None:
             return own
-        outer = self.outer.compile()
+        outer, timed = self.outer.compile(), {one.name for one in self.timed}
 
         def unwrap(line: str) -> Unwrapped | None:
             around = outer(line)
@@ -123,8 +123,8 @@ class Wrapper:
             if around is None or within is None:
                 return around
             streams = [one for one in (around.stream, within.stream) if one is not None]
-            goes_on = around.goes_on or within.goes_on
-            return Unwrapped(within.message, within.time or around.time, " ".join(streams) or None, goes_on)
+            time = (within.time if self.name in timed else None) or around.time
+            return Unwrapped(within.message, time, " ".join(streams) or None, around.goes_on or within.goes_on)
 
         return unwrap
 
