@@ -255,6 +255,11 @@ STRINGS = {
         ),
         {"ip": "192.0.2.1", "time": WHEN, "path": "/a", "referrer": "https://example.org/", "generation_time": 12},
     ),
+    "goaccess whole directive": (
+        'log-format %h %^[%d:%t %^] "%r" %s',
+        f'192.0.2.1 - - [{CLF}] "GET / HTTP/1.1" 404',
+        {"time": WHEN, "status": 404},
+    ),
     "goaccess's objects with a query of its own": (
         '{"d": "%d", "t": "%t", "u": "%U", "q": "%q", "agents": ["%u"], "x": "%^", "y": "", "z": 1}',
         '{"d": "21/Nov/2026", "t": "08:15:02", "u": "/a", "q": "?b=c", "agents": ["curl/8.9"], "x": {}}',

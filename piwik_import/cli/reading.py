@@ -33,7 +33,8 @@ reading = group(
     option(
         "--wrapper",
         metavar="NAME",
-        help="What stands around the lines (syslog_3164, docker_json, cri …), or none.  [default: recognised]",
+        help="What stands around the lines (syslog_3164, docker_json, cri, syslog_3164 in docker_json …), or none.  "
+        "[default: recognised]",
     ),
     option(
         "--field",

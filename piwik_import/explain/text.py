@@ -88,7 +88,7 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
         )
     if known is not None:
         wrapper = known.wrapper
-        titles = " in ".join(one.title for one in reversed(wrapper.layers)) if wrapper else ""
+        titles = "; around that: ".join(one.title for one in reversed(wrapper.layers)) if wrapper else ""
         rows.append(("wrapper", f"{wrapper.label}, {titles}" if wrapper else "none"))
     if found.zone:
         rows.append(("time zone", found.zone))

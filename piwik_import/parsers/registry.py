@@ -94,7 +94,7 @@ class Registry:
         Raises UsageError.
         """
         inner, is_nested, outer = name.partition(" in ")
-        if is_nested:
+        if is_nested and not Path(name).is_file():
             return replace(self.wrapper(inner.strip()), outer=self.wrapper(outer.strip()))
         path = Path(name) if name.endswith(".toml") else _files(self._around).get(name)
         if path is not None:
