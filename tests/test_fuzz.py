@@ -66,7 +66,8 @@ def test_broken_descriptions_of_lines_are_read_or_refused():
 
 @given(st.data())
 def test_lines_that_hypothesis_puts_together_are_accounted_for(data):
-    definition = data.draw(st.sampled_from([*catalogue.known().values()]))
+    known = [one for one in catalogue.known().values() if "time" in one.fields]
+    definition = data.draw(st.sampled_from(known))
     lines = lines_in(definition)
     texts = st.sampled_from(lines).map(lambda line: line[:40]) | st.text(st.characters(max_codepoint=255), max_size=20)
     Trial(definition)(Row(definition.name), "".join(data.draw(st.lists(texts, max_size=4))), shaped=True)
