@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -190,6 +191,14 @@ def test_a_format_without_a_time_takes_no_logs_of_others_wherever_they_come_from
         for before in ("", SYSLOG, "2026-11-21T08:15:02Z ", "2026-11-21T08:15:02Z stdout F "):
             found = recognise("log", [before + line for line in lines], KNOWN.values(), around)
             assert "untimed" not in found.label
+
+
+def test_of_several_formats_without_a_time_the_one_that_fits_most_lines_is_the_one():
+    short = replace(KNOWN["untimed"], name="short", pattern='{ip} "{request}" {status}')
+    lines = [*[f"{SYSLOG}{UNTIMED}"] * 3, *[f'{SYSLOG}192.0.2.1 "GET /a HTTP/1.1" 200'] * 2]
+    found = recognise("log", lines, [short, *KNOWN.values()], [None, *wrappers.known().values()])
+    assert found.label == "untimed in syslog_3164"
+    assert found.compile()(lines[0]).path == "/a"
 
 
 def test_an_expression_without_a_time_is_read_within_a_wrapper_that_has_one():
