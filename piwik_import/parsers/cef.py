@@ -11,6 +11,7 @@ Source: https://www.microfocus.com/documentation/arcsight/arcsight-smartconnecto
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any
 
 from piwik_import.parsers.encoding import utf8
@@ -21,10 +22,16 @@ BEGINNING = "CEF:"
 HEADER = ["version", "deviceVendor", "deviceProduct", "deviceVersion", "deviceEventClassId", "name", "severity"]
 """What stands between the bars. A key of the same name would give way."""
 
+MOST = 1000
+"""Keys of an event: those that fit into 1 MiB take a second."""
+
 FIELD = re.compile(r"((?:[^|\\]|\\.)*+)\|", re.DOTALL)
 KEY = re.compile(r"(?:\A|(?<=\s))([\w.\[\]-]++)=")
 ESCAPE = re.compile(r"\\([|=\\nr])")
 PLAIN = {"n": "\n", "r": "\r"}
+
+LONGEST = 1 << 16
+"""Characters of a value that is made plain: 1 MiB of escapes takes 0.1 s, and a longer one is no part of a hit."""
 
 
 def load(line: str) -> dict[str, Any]:
@@ -40,11 +47,15 @@ def load(line: str) -> dict[str, Any]:
         header.append(_plain(found[1]))
         at = found.end()
     rest = text[at:].lstrip()
-    keys = [*KEY.finditer(rest)]
+    keys = [*islice(KEY.finditer(rest), MOST + 1)]
+    if len(keys) > MOST:
+        raise BadLine(f"more than {MOST} keys: no event has so many")
     ends = [key.start() for key in keys[1:]] + [len(rest)]
     values = {key[1]: _plain(rest[key.end() : end].rstrip()) for key, end in zip(keys, ends, strict=False)}
     return values | dict(zip(HEADER, header, strict=True))
 
 
 def _plain(text: str) -> str:
-    return ESCAPE.sub(lambda found: PLAIN.get(found[1], found[1]), text) if "\\" in text else text
+    if "\\" not in text or len(text) > LONGEST:
+        return text
+    return ESCAPE.sub(lambda found: PLAIN.get(found[1], found[1]), text)
