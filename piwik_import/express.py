@@ -37,7 +37,7 @@ FIELDS = {
     *"ip time request status length referrer user_agent host user generation_time duration".split(),
     *REQUEST_PARTS,
 }
-DEFINITION = {*"name title source aliases pattern json time_is recognised samples file".split()}
+DEFINITION = {*"name title source aliases pattern json time_is others recognised samples file".split()}
 FILTERS = {*"bots static errors redirects base_url downloads".split()}
 HITS = {*"site base_url bots downloads".split()}
 """What a line may hold; what a format, the filters and the hits may ask for."""

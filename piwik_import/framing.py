@@ -160,10 +160,14 @@ def _records_of_json(block: Block) -> Iterator[Text]:
 
 def _may_have_parts(data: bytes, wrapper: Wrapper) -> bool:
     """Tell whether any line in a block might go on in another: looking costs a thousandth of unwrapping."""
+    if wrapper.outer is not None and wrapper.ends:  # written as what is around it writes texts: who knows how
+        return True
+    if wrapper.outer is not None and _may_have_parts(data, wrapper.outer):
+        return True
     if wrapper.goes_on:
         return f" {wrapper.goes_on} ".encode() in data
     ends = wrapper.ends.encode("unicode_escape") + b'"'
-    return data.count(ends) < data.count(b"\n")
+    return bool(wrapper.ends) and data.count(ends) < data.count(b"\n")
 
 
 def _joined(block: Block, unwrap: Unwrap) -> Iterator[Text]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from piwik_import.parsers import catalogue, wrappers
+from piwik_import.parsers import catalogue, forms, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import lines_of
 from piwik_import.parsers.record import Record
@@ -79,7 +79,8 @@ def _formats() -> Iterator[str]:
     yield _cells("format", "also called", "what it is", *SHOWN.values(), "further")
     yield _cells(*["---"] * 3, *[":-:"] * len(SHOWN), "---")
     for one in catalogue.known().values():
-        records = [*one.records(lines_of("\n".join([*(sample["line"] for sample in one.samples), ""]).encode()))]
+        text = "\n".join([*(sample["line"] for sample in one.samples), ""])
+        records = [*forms.records(one, lines_of(text.encode()))]
         has = {
             name for name in SHOWN if any(isinstance(it, Record) and getattr(it, name) is not None for it in records)
         }
@@ -101,6 +102,8 @@ def _further(one: Definition) -> Iterator[str]:
     yield from (f"gives `{name}`" for name in sorted(one.hit.parameters))
     if not one.recognised:
         yield "to be named: not recognised"
+    if "time" not in one.fields:
+        yield "tried only within a wrapper that has a time, and if nothing else fits"
 
 
 def _wrappers() -> Iterator[str]:

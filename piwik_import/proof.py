@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from piwik_import.errors import FormatError, UnknownFormat, pointed, printable
-from piwik_import.parsers import forms
+from piwik_import.parsers import forms, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.encoding import utf8
@@ -80,13 +80,15 @@ def _places(file: str, samples: int) -> Sequence[int]:
 
 
 def _try_format(one: Definition, registry: Registry, proof: Proof) -> None:
-    others = [other for other in registry.recognisable() if other.name != one.name]
+    # Those without a time go behind all others, be they read or not.
+    others = [other for other in registry.recognisable() if other.name != one.name and "time" in other.fields]
     rivals: dict[str, None] = {}
     for sample in one.samples:
         lines = _lines(sample)
         faults = [*_faults(one, sample, lines)]
-        if not faults and one.recognised and "time" in one.fields:
+        if not faults and one.recognised:
             faults += _mistaken(one, lines, others)
+        if not faults and one.recognised and "time" in one.fields:
             rivals |= {other.name: None for other in others if _reads(other, lines)}
         proof.faults.append(faults)
     try:
@@ -96,14 +98,17 @@ def _try_format(one: Definition, registry: Registry, proof: Proof) -> None:
     if rivals and proof.is_right:
         proof.notes.append(f"{', '.join(rivals)} would read its samples too, but {one.name} goes before")
     if one.recognised:
-        proof.notes += _spoils(one, others)
+        proof.notes += _spoils(one, others) if "time" in one.fields else [TIMELESS]
     else:
         proof.notes.append("it has to be named with --format (recognised = false)")
 
 
+TIMELESS = "its lines have no time: it is tried on those of a wrapper that has one, if no format with a time fits"
+
+
 def _faults(one: Definition, sample: Mapping[str, Any], lines: Sequence[str]) -> Iterator[str]:
     """Yield what is wrong with what the line of a sample becomes, with the place where that can be told."""
-    results = [*_results(one, lines)]
+    results = [*forms.records(one, lines)]
     if len(results) != 1:
         yield f"its `line` holds {len(results)} lines of a log, where there must be one (below its header, if any)"
         return
@@ -113,15 +118,6 @@ def _faults(one: Definition, sample: Mapping[str, Any], lines: Sequence[str]) ->
         yield from _shown(lines[-1], str(result))
     else:
         yield from _differences(sample, FIELDS, result)
-
-
-def _results(one: Definition, lines: Sequence[str]) -> Iterator[Record | BadLine]:
-    """Yield what becomes of lines, with a time from elsewhere for a format that has none."""
-    if "time" not in one.fields:
-        give_time = forms.give_time(one)
-        lines = [give_time("1970-01-01T00:00:00Z", line) for line in lines]
-        one = forms.timed(one, "iso8601")
-    return one.records(lines)
 
 
 def _shown(line: str, reason: str) -> Iterator[str]:
@@ -166,8 +162,11 @@ def _said(one: object) -> str:
 def _mistaken(one: Definition, lines: Sequence[str], others: Sequence[Definition]) -> Iterator[str]:
     """Yield a fault if a log of these lines would not be recognised as that format."""
     advice = "if that cannot be helped, say `recognised = false`, and name the format with --format"
+    around: list[Wrapper | None] = [None]
+    if "time" not in one.fields:
+        lines, around = [f"1970-01-01T00:00:00Z {line}" for line in lines], [None, wrappers.known()["timestamped"]]
     try:
-        found = recognise("", lines, [one, *others])
+        found = recognise("", lines, [one, *others], around)
     except UnknownFormat:
         yield f"it is read, but no log of such lines would be recognised: neither address nor status; {advice}"
         return
@@ -176,7 +175,7 @@ def _mistaken(one: Definition, lines: Sequence[str], others: Sequence[Definition
 
 
 def _reads(one: Definition, lines: Sequence[str]) -> bool:
-    return Glance(lines).could_fit(one) and any(isinstance(result, Record) for result in _results(one, lines))
+    return Glance(lines).could_fit(one) and any(isinstance(result, Record) for result in forms.records(one, lines))
 
 
 def _spoils(one: Definition, others: Sequence[Definition]) -> Iterator[str]:
@@ -217,5 +216,5 @@ def _mistaken_wrapper(
     except UnknownFormat:
         return  # what is within is no line of a known format
     if found.wrapper is not one:
-        other = "they were in no wrapper" if found.wrapper is None else f"they were in {found.wrapper.name}"
+        other = "they were in no wrapper" if found.wrapper is None else f"they were in {found.wrapper.label}"
         yield f"it is read, but a log of such lines would be taken for one in {found.name} as if {other}"

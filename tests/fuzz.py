@@ -36,7 +36,7 @@ from piwik_import import framing, jobs, source
 from piwik_import.errors import UsageError
 from piwik_import.filters import FilterSettings
 from piwik_import.hits import HitSettings
-from piwik_import.parsers import catalogue, choice, logformat, serverconf, tables, wrappers
+from piwik_import.parsers import catalogue, choice, goaccess, logformat, serverconf, tables, wrappers
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 from piwik_import.parsers.wrappers import Wrapper
@@ -144,7 +144,7 @@ def count(row: Row, batch: Batch, lines: int | None, text: object) -> None:
 
 def formats(dice: random.Random, mutate: Mutator, number: int, further: Sequence[Sequence[str]]) -> Iterator[Row]:
     """Try lines of every format, alone and several."""
-    known = catalogue.known()
+    known = {name: one for name, one in catalogue.known().items() if "time" in one.fields}
     for name, definition in known.items():
         row, trial, lines = Row(name), Trial(definition), lines_in(definition)
         while row.lines < number // len(known):
@@ -200,7 +200,8 @@ def within(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
     """Try lines of some formats within every wrapper; what is around them is broken too."""
     known = [*catalogue.known().values()]
     for name, wrapper in wrappers.known().items():
-        row, trials = Row(f"in {name}"), dice.sample(known, 3)
+        fitting = [one for one in known if "time" in one.fields or wrapper.time_form is not None]
+        row, trials = Row(f"in {name}"), dice.sample(fitting, 3)
         for definition in trials:
             trial, lines = Trial(definition.within(wrapper)), lines_in(definition)
             around = [wrapped(line, wrapper, dice) for line in lines]
@@ -215,7 +216,7 @@ def within(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
 
 def files(dice: random.Random, mutate: Mutator, number: int, further: Sequence[Sequence[str]]) -> Iterator[Row]:
     """Try logs that hold broken lines among good ones, as files of which nobody says what they are."""
-    known = [*catalogue.known().values()]
+    known = [one for one in catalogue.known().values() if "time" in one.fields]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.log"
         for shape in (lines_alone, lines_in_parts, in_an_array):
@@ -323,7 +324,11 @@ STRINGS = {
         "%{yyyy-MM-dd HH:mm:ss.SSS Z}t %a %m %U%q %s %{X}c %{Y}r &quot;%{Z}s&quot;",
     ],
     "tomcat9": ['%h %l %u %t "%r" %s %b %D %T'],
-    "goaccess": ['%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T', "~h{, } %e %x %v %m %U %q %H %K %D %L %n"],
+    "goaccess": [
+        '%h %^[%d:%t %^] "%r" %s %b "%R" "%u" %T',
+        "~h{, } %e %x %v %m %U %q %H %K %D %L %n",
+        '{"ts": "%x.%^", "client": {"ip": ["%h:%^"]}, "a.b": "%m %U %H", "took": "%Lms"}',
+    ],
     "varnish": ['%h %l %u %t "%r" %s %b "%{Referer}i" "%{User-agent}i" %D'],
 }
 REGEXES = [
@@ -347,7 +352,7 @@ def strings(dice: random.Random, mutate: Mutator, number: int) -> Iterator[Row]:
         def server(string: str) -> list[Definition]:
             kind = dice.choice((f"{dice.choice([*STRINGS])}:", ""))
             given = [dice.choice((None, "%d/%b/%Y", string[:9])) for _ in range(2)]
-            return [logformat.read(kind + string, date_format=given[0], time_format=given[1])]
+            return [logformat.read(kind + string, times=goaccess.Times(*given))]
 
         def regex(string: str) -> list[Definition]:
             choice.from_regex(string, dice.choice(("", "iso8601", "%d/%b/%Y:%H:%M:%S", string[:12])))

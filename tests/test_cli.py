@@ -379,6 +379,21 @@ def test_formats_makes_a_file_of_a_string_and_a_log(run_program, make_log, tmp_p
     assert json.loads(outcome.stdout)["lines"]["invalid"] == 0
 
 
+def test_formats_makes_a_file_of_goaccess_objects_that_reads_as_the_string_does(run_program, tmp_path):
+    log, path = tmp_path / "objects.log", tmp_path / "mine.toml"
+    log.write_text('{"ts":1795248902.5,"client":{"ip":"192.0.2.1"},"req":"GET /a?b=c HTTP/1.1","status":200}\n' * 2)
+    string = '{"ts":"%x","client":{"ip":"%h"},"req":"%r","status":"%s"}'
+    form = ("--datetime-format", "%s")
+    made = run_program("formats", "--make", string, *form, log)
+    assert (made.code, made.stderr) == (0, "")
+    path.write_text(made.stdout)
+    assert run_program("formats", "--check", path).code == 0
+    imports = [("--log-format", string, *form), ("--format", path)]
+    hits = [run_program("--dry-run", "--output", "-", *options, log).stdout.splitlines()[:2] for options in imports]
+    assert hits[0] == hits[1]
+    assert json.loads(hits[0][0])["cdt"] == "2026-11-21 08:15:02"
+
+
 def test_formats_says_if_a_log_is_not_what_the_string_says(run_program, make_log):
     made = run_program("formats", "--make", "%v %h %t %U", make_log())
     assert (made.code, "[[sample]]" in made.stdout) == (0, False)
@@ -496,6 +511,9 @@ def test_host_names_in_place_of_addresses_are_told_in_the_summary(run_program, t
         (("--make", "%h", "--log-format-from", "nginx.conf"), "--make and --log-format-from are different things"),
         (("--check", "--markdown"), "--check and --markdown are different things"),
         (("--time-format", "%T", "combined"), "belong to --make"),
+        (("--datetime-format", "%T", "combined"), "belong to --make"),
+        (("--make", "squid"), "--make: squid is the format squid, which comes along"),
+        (("--make", "W3C"), "--make: W3C is the format iis or w3c_extended, which comes along"),
     ],
 )
 def test_of_formats_no_option_is_passed_over_in_silence(run_here, options, said):

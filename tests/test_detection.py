@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piwik_import.errors import UnknownFormat
-from piwik_import.parsers import wrappers
+from piwik_import.errors import FormatError, UnknownFormat, UsageError
+from piwik_import.parsers import forms, wrappers
+from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.catalogue import known
+from piwik_import.parsers.choice import from_regex
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.detection import LINES, lines_of, recognise
 from piwik_import.parsers.glance import Glance
@@ -178,7 +183,7 @@ def test_a_glance_rules_out_no_format_that_fits_a_line(lines, data):
     lines[0] = lines[0][:at] + data.draw(st.sampled_from(["", '"', " ", "x"])) + lines[0][at:]
     glance = Glance(lines)
     for one in KNOWN.values():
-        if any(isinstance(fate, Record) for fate in one.records(lines)):
+        if any(isinstance(fate, Record) for fate in forms.records(one, lines)):
             assert glance.could_fit(one), one.name
 
 
@@ -197,3 +202,55 @@ def test_what_the_first_lines_are_decides_nothing():
     )
     found = recognise("access.log", [*[COMMON] * 6, *[sample] * 30], KNOWN.values(), within)
     assert (found.name, found.wrapper) == ("combined", wrappers.known()["cri"])
+
+
+UNTIMED = '192.0.2.1 - jane "GET /a HTTP/1.1" 200 65508 4.386'
+SYSLOG = "Mar 24 14:02:50 web1 tomcat: "
+
+
+def test_a_format_without_a_time_is_found_within_a_wrapper_that_has_one():
+    around = [None, *wrappers.known().values()]
+    lines = [f"{SYSLOG}{UNTIMED}", f"{SYSLOG}started", "Mar 24 14:02:51 web1 sshd[7]: session opened for user root"]
+    found = recognise("log", lines, KNOWN.values(), around)
+    assert found.label == "untimed in syslog_3164"
+    assert [type(fate).__name__ for fate in found.records(lines)] == ["Record", "OtherLine", "OtherLine"]
+    with pytest.raises(UnknownFormat):
+        recognise("log", [UNTIMED], KNOWN.values(), around)
+
+
+@pytest.mark.parametrize("one", [pytest.param(one, id=one.name) for one in KNOWN.values() if "time" in one.fields])
+def test_a_format_without_a_time_takes_no_logs_of_others_wherever_they_come_from(one):
+    around = [None, *wrappers.known().values()]
+    for sample in one.samples if one.recognised and one.columns is None else ():
+        lines = lines_of(sample["line"].encode())
+        for before in ("", SYSLOG, "2026-11-21T08:15:02Z ", "2026-11-21T08:15:02Z stdout F "):
+            found = recognise("log", [before + line for line in lines], KNOWN.values(), around)
+            assert "untimed" not in found.label
+
+
+def test_of_several_formats_without_a_time_the_one_that_fits_most_lines_is_the_one():
+    short = replace(KNOWN["untimed"], name="short", pattern='{ip} "{request}" {status}')
+    lines = [*[f"{SYSLOG}{UNTIMED}"] * 3, *[f'{SYSLOG}192.0.2.1 "GET /a HTTP/1.1" 200'] * 2]
+    found = recognise("log", lines, [short, *KNOWN.values()], [None, *wrappers.known().values()])
+    assert found.label == "untimed in syslog_3164"
+    assert found.compile()(lines[0]).path == "/a"
+
+
+def test_an_expression_without_a_time_is_read_within_a_wrapper_that_has_one():
+    made = from_regex(r'(?i)(\S)(?P<ip>(?<=\1)\S+) \S+ \S+ "get (?P<path>\S+) \S+" (?P<status>\d+) (?P<own>\d+)', "")
+    around = [None, *wrappers.known().values()]
+    lines = [f"2026-11-21T08:15:02.5Z stdout F 1{UNTIMED}"] * 3
+    found = recognise("log", lines, [made], around, given=True)
+    assert found.label == "regex in cri"
+    record = found.compile(["own"])(lines[0])
+    assert (record.time, record.ip, record.path) == (datetime(2026, 11, 21, 8, 15, 2, 500000, UTC), "192.0.2.1", "/a")
+    assert record.extra == {"own": "65508"}
+    anatomy, around_it = dissect(found, lines[0])
+    assert (anatomy.expected, around_it.fields) == ("", ("time",))
+    with pytest.raises(FormatError, match="if something around the lines has one"):
+        made.compile()
+
+
+def test_the_form_of_a_date_that_an_expression_lacks_is_refused():
+    with pytest.raises(UsageError, match="there is no group `date`"):
+        from_regex(r"(?P<path>/\S*)", "%Y-%m-%d")

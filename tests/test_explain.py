@@ -18,7 +18,7 @@ import piwik_import
 from piwik_import.filters import REASONS
 from piwik_import.parsers import catalogue
 
-KNOWN = catalogue.known()
+KNOWN = {name: one for name, one in catalogue.known().items() if "time" in one.fields}
 ROOT = Path(piwik_import.__file__).parent.parent
 UNUSUAL = (ROOT / "tests" / "data" / "unusual.log").read_text("utf-8")
 NGINX = (
@@ -80,6 +80,34 @@ def test_of_a_time_of_the_end_it_is_shown_what_was_taken_off(explained):
     assert (slow["hit"]["cdt"], quick["hit"]["cdt"]) == ("2025-11-21 08:15:00", "2025-11-21 08:15:02")
     assert [name for name in becomes(slow)["2.250"] if name == "cdt"] == ["cdt"]
     assert "cdt" not in becomes(quick)["0.250"]
+
+
+def test_what_is_around_a_line_and_around_that_is_shown_with_the_zone_of_its_times(explained):
+    line = 'Mar 24 14:02:50 web1 tomcat: 203.0.113.9 - - "GET /a HTTP/1.1" 200 2326'
+    found = explained(f"{line}\n")
+    assert (found["format"], found["wrapper"]) == ("untimed", "syslog_3164")
+    assert found["zone"].startswith("not said by the lines: UTC")
+    twice = json.dumps({"log": f"{line}\n", "stream": "stdout", "time": "2026-03-24T13:02:50.5Z"})
+    found = explained(f"{twice}\n")
+    assert (found["format"], found["wrapper"]) == ("untimed", "syslog_3164 in docker_json")
+    assert found["zone"] == "said by the lines"
+    (shown,) = found["lines"]
+    assert pieces(shown)["time"] == "2026-03-24T13:02:50.5Z"
+    assert (shown["hit"]["cdt"], shown["hit"]["cip"]) == ("2026-03-24 13:02:50", "203.0.113.9")
+
+
+def test_a_line_that_the_format_names_as_another_kind_is_said_to_be_one(explained):
+    request = '"GET / HTTP/1.1"'
+    lines = [
+        f"192.0.2.2:1 [21/Nov/2026:09:15:02.655] in a/b 0/0/0/0/9 200 27 - - ---- 1/1/1/1/0 0/0 {request}",
+        "192.0.2.2:2 [21/Nov/2026:09:15:03.655] in/1: SSL handshake failure",
+    ]
+    found = explained("\n".join([*lines, ""]))
+    assert found["sample"] == {"lines": 2, "fit": 1, "other": 1, "invalid": 0}
+    assert [(line["fate"], line["reason"], line["expected"]) for line in found["lines"]] == [
+        ("hit", None, None),
+        ("filtered", "other", None),
+    ]
 
 
 def test_what_is_explained_is_what_an_import_sends(explained, run_import, tracker, make_log):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from piwik_import.errors import FormatError, FormatStringError, UsageError
 from piwik_import.hints import Hints
-from piwik_import.parsers import apache, catalogue, formatfile, goaccess, logformat, nginx
+from piwik_import.parsers import apache, catalogue, detection, formatfile, goaccess, logformat, nginx
 from piwik_import.parsers.begin import begin
 from piwik_import.parsers.choice import Choice, from_configuration, from_regex, listing
 from piwik_import.parsers.record import BadLine
@@ -237,6 +238,34 @@ STRINGS = {
         f"192.0.2.1    GET /a ?b=c 12 [{CLF}]",
         {"path": "/a", "generation_time": 12},
     ),
+    "goaccess's list of addresses": (
+        '"~h{, }" %^[%d:%t %^] "%r" %C %M %k %K',
+        f'"198.51.100.7, 10.0.0.1" - - [{CLF}] "GET / HTTP/1.1" HIT text/html TLS_X TLSv1.3',
+        {"ip": "198.51.100.7", "time": WHEN},
+    ),
+    "goaccess's objects": (
+        '{"ts": "%d:%t %^", "client": {"ip": "%h:%^"}, "request": ["%m %U %H"], "a.b": "%R", "took": "%Lms"}',
+        json.dumps(
+            {
+                "ts": CLF,
+                "client": {"ip": "192.0.2.1:4711"},
+                "request": ["GET /a?b=c HTTP/1.1"],
+                "a.b": "https://example.org/",
+                "took": "12ms",
+            }
+        ),
+        {"ip": "192.0.2.1", "time": WHEN, "path": "/a", "referrer": "https://example.org/", "generation_time": 12},
+    ),
+    "goaccess whole directive": (
+        'log-format %h %^[%d:%t %^] "%r" %s',
+        f'192.0.2.1 - - [{CLF}] "GET / HTTP/1.1" 404',
+        {"time": WHEN, "status": 404},
+    ),
+    "goaccess's objects with a query of its own": (
+        '{"d": "%d", "t": "%t", "u": "%U", "q": "%q", "agents": ["%u"], "x": "%^", "y": "", "z": 1}',
+        '{"d": "21/Nov/2026", "t": "08:15:02", "u": "/a", "q": "?b=c", "agents": ["curl/8.9"], "x": {}}',
+        {"time": WHEN, "path": "/a", "query": "b=c", "user_agent": "curl/8.9"},
+    ),
     "varnish": (
         "varnish:" + COMBINED,
         COMBINED_LINE.replace("/a", "http://example.org/a"),
@@ -277,13 +306,61 @@ def test_date_and_time_of_goaccess_may_be_given():
     made = Choice(log_format=string, date_format="%Y-%m-%d", time_format="%H:%M:%S").formats()[0]
     record = made.compile()("x example.org [2026-11-21 08:15:02] 192.0.2.1 GET / HTTP/1.1 200")
     assert (record.time, record.path, record.host, record.status) == (WHEN, "/", "example.org", 200)
-    epoch = Choice(log_format="%x %h %U", date_format="%s", time_format="%s").formats()[0]
-    assert epoch.compile()("1795248902.000 192.0.2.1 /").time == WHEN
+
+
+GIVEN_TIMES = {
+    "seconds": ({"date_format": "%s", "time_format": "%s"}, "%x", "1795248902.000"),
+    "milliseconds": ({"date_format": "%*", "time_format": "%*"}, "%x", "1795248902000"),
+    "microseconds": ({"date_format": "%f", "time_format": "%f"}, "%x", "1795248902000000"),
+    "one number": ({"date_format": "%Y%m%d", "time_format": "%H%M%S"}, "%x", "20261121081502"),
+    "both": ({"datetime_format": "%d/%b/%Y:%H:%M:%S %z"}, "[%x]", f"[{CLF}]"),
+    "by name": ({"date_format": "W3C", "time_format": "w3c"}, "%d %t", "2026-11-21 08:15:02"),
+    "by the name of one with a stamp": ({"date_format": "SQUID", "time_format": "SQUID"}, "%x", "1795248902.000"),
+}
+
+
+@pytest.mark.parametrize(("given", "specifiers", "text"), GIVEN_TIMES.values(), ids=GIVEN_TIMES)
+def test_what_times_of_goaccess_are_may_be_said_in_all_its_ways(given, specifiers, text):
+    (made,) = Choice(log_format=f"{specifiers} %h %U %^", **given).formats()
+    assert made.compile()(f"{text} 192.0.2.1 / -").time == WHEN
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"date_format": "%s", "time_format": "%s"}, 1795248902.0),
+        ({"date_format": "%Y-%m-%d", "time_format": "%Y-%m-%dT%H:%M:%S"}, "2026-11-21T09:15:02.000+01:00"),
+    ],
+    ids=["epoch", "iso"],
+)
+def test_the_fraction_and_the_zone_that_goaccess_passes_over_in_an_object_are_read(given, text):
+    (made,) = Choice(log_format='{"ts": "%x.%^", "uri": "%U"}', **given).formats()
+    assert made.compile()(json.dumps({"ts": text, "uri": "/"})).time == WHEN
 
 
 @pytest.mark.parametrize("name", goaccess.NAMED)
 def test_goaccess_own_names_need_not_be_said_to_be_its_own(name):
-    assert logformat.read(name).pattern == logformat.read(f"goaccess:{name}").pattern
+    assert logformat.read(name).pattern == logformat.read(f"goaccess:{name.lower()}").pattern
+
+
+@pytest.mark.parametrize("prefix", ["", "goaccess:"])
+@pytest.mark.parametrize("name", goaccess.OURS)
+def test_goaccess_names_of_formats_that_come_along_are_those_formats(name, prefix):
+    made = Choice(log_format=f"{prefix}{name}").formats()
+    assert [one.name for one in made] == [*goaccess.OURS[name]]
+    for one in made:
+        lines = [line for sample in one.samples for line in sample["line"].strip().split("\n")]
+        assert detection.recognise("", lines, made, given=True).name == one.name
+
+
+def test_cloud_storage_is_read_as_goaccess_does():
+    line = (
+        '"1795248902000000","192.0.2.1","1","","GET","/b/o?x=1","200","0","1045","2500","storage.example.com",'
+        '"https://example.org/","curl/8.9","AEnB","GET_Object","b","o"'
+    )
+    record = logformat.read("CLOUDSTORAGE").compile()(line)
+    assert (record.time, record.path, record.length, record.generation_time) == (WHEN, "/b/o", 1045, 2)
+    assert (record.referrer, record.user_agent) == ("https://example.org/", "curl/8.9")
 
 
 def test_day_and_time_of_day_may_stand_apart():
@@ -314,6 +391,17 @@ ERRORS = {
     "java's letters": ("%h %{yyyy-ww}t %r %S %{a}s", 10, "ww of SimpleDateFormat"),
     "nginx's escape": ("escape=xml $remote_addr [$time_local] $uri", 7, "escape=default, escape=json and escape=none"),
     "goaccess's specifier": ("goaccess:%h %^[%d:%t %^] %y", 16, "%y is no specifier of GoAccess"),
+    "goaccess's specifier in an object": ('{"a": "%x", "b": {"c": "%y"}}', 24, "%y is no specifier of GoAccess"),
+    "goaccess's specifier without quotes": (
+        '{"a": "%x", "b": %U}',
+        17,
+        "with its specifiers in quotes; Expecting value",
+    ),
+    "goaccess's object without an end": ('goaccess:{"a": "%x"', 10, "with its specifiers in quotes; Expecting"),
+    "goaccess's two in one value": ('{"a": "%x", "b": "%h %U"}', 18, "one thing can be read"),
+    "goaccess's text before a time": ('{"a": "at %x", "b": "%U"}', 7, "one thing can be read"),
+    "goaccess's objects without a request": ('{"a": "%x", "b": "%m"}', 22, "There is no request in it"),
+    "goaccess's addresses without a comma": ("~h{ } [%x] %U", 0, "with a comma in it"),
 }
 
 

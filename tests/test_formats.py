@@ -6,21 +6,24 @@ import pickle
 import re
 import time
 from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
 
-from piwik_import.errors import FormatError
-from piwik_import.parsers import catalogue, wrappers
+from piwik_import.errors import FormatError, FormatStringError
+from piwik_import.parsers import catalogue, formatfile, logformat, wrappers
+from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.headers import Header
-from piwik_import.parsers.record import BadLine
+from piwik_import.parsers.record import BadLine, OtherLine
 
 KNOWN = catalogue.known()
-FORMATS = [pytest.param(one, id=one.name) for one in KNOWN.values()]
+TIMED = {name: one for name, one in KNOWN.items() if "time" in one.fields}
+FORMATS = [pytest.param(one, id=one.name) for one in TIMED.values()]
 SAMPLES = [
     pytest.param(one, sample, id=f"{one.name}-{number}")
-    for one in KNOWN.values()
+    for one in TIMED.values()
     for number, sample in enumerate(one.samples, 1)
 ]
 RECOGNISABLE = catalogue.recognisable()
@@ -125,8 +128,10 @@ def test_an_unknown_name_says_how_to_list_the_known_ones():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        pytest.param("", "it needs one of `pattern`, `json`, `columns` and `regex`", id="nothing"),
-        pytest.param(PATTERN + "\n" + JSON, "it needs one of `pattern`, `json`, `columns` and `regex`", id="both"),
+        pytest.param("", "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`", id="nothing"),
+        pytest.param(
+            PATTERN + "\n" + JSON, "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`", id="both"
+        ),
         pytest.param(PATTERN + "\nregexp = ''\ntittle = ''", "unknown key regexp, tittle; known are", id="unknown key"),
         pytest.param("pattern = ", "Invalid value", id="no TOML"),
         pytest.param("title = '\udcff'", "codec can't decode byte 0xff", id="no UTF-8"),
@@ -170,6 +175,7 @@ def test_an_unknown_name_says_how_to_list_the_known_ones():
         pytest.param("only = {a = 1}\n" + JSON, "`only` asks of a what is neither", id="only a number"),
         pytest.param("only = 'a'\n" + JSON, "`only` is no dict", id="only is a text"),
         pytest.param("only = {a = 'b'}\n" + PATTERN, "no piece of the pattern is called", id="only names no piece"),
+        pytest.param("others = [1]\n" + PATTERN, "`others` holds what is no text", id="others: a number"),
         pytest.param("pattern = '{time:iso8601@Mars} {path}'", "there is no time zone 'Mars'", id="no such zone"),
         pytest.param(JSON + "\nlength = 'size:kB'", "unknown form 'kB'", id="json: unknown form"),
     ],
@@ -193,6 +199,78 @@ def test_a_format_file_of_the_users_own_works_as_those_that_come_along(tmp_path)
     record = catalogue.read(path).compile()("[2020-10-10 13:55:36 -0700] PUT /a ?b=c 1234567 more of it")
     assert (record.method, record.path, record.query, record.generation_time) == ("PUT", "/a", "b=c", 1235)
     assert f"{record.time}" == "2020-10-10 20:55:36+00:00"
+
+
+OTHERS = "others = ['started .*', 'Server [ab] is (UP|DOWN)', '\\[\\w+\\]']\n"
+
+
+def test_lines_that_a_format_names_are_no_requests_and_not_invalid(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(OTHERS + PATTERN)
+    made = catalogue.read(path)
+    assert catalogue.describe(made)
+    path.write_text(formatfile.text(made))
+    assert catalogue.read(path).others == made.others
+    parse = made.compile()
+    for line in ("started as 7\r", "Server a is UP", "[info]"):
+        with pytest.raises(OtherLine):
+            parse(line)
+        assert dissect(made, line).anatomy.expected == ""
+    for line in ("not started", "Server a is UP, or not", "started " + "x" * 20_000):
+        with pytest.raises(BadLine) as caught:
+            parse(line)
+        assert not isinstance(caught.value, OtherLine)
+    with pytest.raises(FormatStringError, match="unterminated subpattern"):
+        replace(made, others=("a", "b(")).compile()
+
+
+def test_haproxys_formats_name_the_same_other_lines():
+    names = ("haproxy", "haproxy_agent", "haproxy_host", "haproxy_host_agent")
+    (others,) = {catalogue.named(name).others for name in names}
+    assert logformat.read("haproxy:%ci [%trl] %{+Q}r").others == others
+
+
+HAPROXY = "192.0.2.1:4711 [21/Nov/2026:09:15:02.655] "
+HAPROXY_OTHERS = [
+    f"{HAPROXY}web/1: SSL handshake failure",
+    f"{HAPROXY}web/2: Connection closed during SSL handshake",
+    f"{HAPROXY}web/2: Received something which does not look like a PROXY protocol header",
+    f"{HAPROXY}tcp t/s1 1/0/0 38 -- 1/1/0/0/0 0/0",
+    f"{HAPROXY}tcp t/<NOSRV> -1/-1/+0 +0 sD 1/1/0/0/+3 0/0",
+    "Connect from 192.0.2.1:36594 to 192.0.2.9:80 (web/HTTP)",
+    "Proxy web started.",
+    "Proxy web stopped (cumulated conns: FE: 8, BE: 0).",
+    "Server b/s1 is DOWN, reason: Layer4 connection problem, check duration: 0ms.",
+    "Backup Server b/s1 is UP, reason: Layer7 check passed, code: 200.",
+    "Server b/s1 was DOWN and now enters maintenance.",
+    "backend b has no server available!",
+    "Health check for server b/s1 failed, reason: Layer4 timeout.",
+    "Paused frontend tcp.",
+    "Stopping backend b in 0 ms.",
+    "[NOTICE]   (1) : New worker (8) forked",
+    "[WARNING] 325/093424 (16512) : Server b/s1 is DOWN, reason: Layer4 timeout.",
+]
+
+
+@pytest.mark.parametrize("line", HAPROXY_OTHERS)
+def test_what_haproxy_says_of_itself_and_of_connections_is_no_invalid_line(line):
+    with pytest.raises(OtherLine):
+        catalogue.named("haproxy").compile()(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{HAPROXY}web b/s1 10/0/30/69/109 200 2750 - - ---- 1/1/1/1/0 0/0 {{Mozilla/5.0 (rv: 3)}} GET /",
+        f"{HAPROXY}web b/s1 10/0/30/69/109 200",
+        f"{HAPROXY}web",
+        "something else: Server b/s1 is DOWN",
+    ],
+)
+def test_a_broken_line_of_haproxy_is_not_taken_for_another_kind(line):
+    with pytest.raises(BadLine) as caught:
+        catalogue.named("haproxy").compile()(line)
+    assert not isinstance(caught.value, OtherLine)
 
 
 def test_a_format_is_shown_with_its_samples(tmp_path):

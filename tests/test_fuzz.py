@@ -34,7 +34,7 @@ COMBINED = '192.0.2.1 - - [21/Nov/2026:09:15:02 +0100] "GET /a HTTP/1.1" 200 5 "
 def test_broken_lines_of_every_format_are_accounted_for_in_no_time(seed):
     dice = random.Random(seed)
     rows = [*formats(dice, Mutator(dice, ODD), 2000, [(DATA / "sample.log").read_text("latin-1").splitlines()])]
-    assert [row.what for row in rows] == [*catalogue.known()]
+    assert [row.what for row in rows] == [name for name, one in catalogue.known().items() if "time" in one.fields]
     assert sum(row.hits for row in rows) > 200
     assert sum(row.bad for row in rows) > 200
 
@@ -66,7 +66,8 @@ def test_broken_descriptions_of_lines_are_read_or_refused():
 
 @given(st.data())
 def test_lines_that_hypothesis_puts_together_are_accounted_for(data):
-    definition = data.draw(st.sampled_from([*catalogue.known().values()]))
+    known = [one for one in catalogue.known().values() if "time" in one.fields]
+    definition = data.draw(st.sampled_from(known))
     lines = lines_in(definition)
     texts = st.sampled_from(lines).map(lambda line: line[:40]) | st.text(st.characters(max_codepoint=255), max_size=20)
     Trial(definition)(Row(definition.name), "".join(data.draw(st.lists(texts, max_size=4))), shaped=True)

@@ -20,7 +20,7 @@ from piwik_import.parsers.pattern import Pattern, pieces_of
 from piwik_import.parsers.record import BadLine, Request, split_port
 from piwik_import.parsers.request import from_line, from_parts
 
-PARSERS = {name: one.compile() for name, one in catalogue.known().items()}
+PARSERS = {name: one.compile() for name, one in catalogue.known().items() if "time" in one.fields}
 combined = PARSERS["combined"]
 nginx_json = PARSERS["nginx_json"]
 

@@ -27,10 +27,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+import trustme
 
 from piwik_import.parsers import catalogue, definition, logformat, nginx
 from piwik_import.parsers.choice import from_configuration
 from piwik_import.parsers.detection import lines_of, recognise
+from piwik_import.parsers.record import OtherLine, Record
 from piwik_import.sandbox import Sandbox
 
 NOBODY = 65534
@@ -453,6 +455,38 @@ def test_haproxy(folder):
     refused["brackets"] = {"user_agent": '[a] {b|c} " %41 $x'}
     own = logformat.read(string.replace("hdr(0)", "hdr(host)").replace("hdr(1)", "hdr(user-agent)"))
     check(logs["own"], asked[2], own, deviations=refused, without=without)
+
+
+def test_what_haproxy_writes_besides_requests_is_known_for_what_it_is(folder):
+    program, ports = installed("haproxy"), [free_port() for _ in range(4)]
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(folder / "key.pem")
+    conf, log = folder / "haproxy.cfg", folder / "haproxy.out"
+    conf.write_text(
+        "global\n nbthread 1\n log stdout len 8192 format raw local0\ndefaults\n mode http\n log global\n"
+        " timeout client 2s\n timeout connect 1s\n timeout server 1s\n"
+        f"frontend secure\n option httplog\n option dontlognull\n bind 127.0.0.1:{ports[0]}\n default_backend none\n"
+        f" bind 127.0.0.1:{ports[1]} ssl crt {folder}/key.pem\n"
+        f"frontend brief\n bind 127.0.0.1:{ports[2]}\n http-request return status 200\n"
+        f"frontend bytes\n mode tcp\n option tcplog\n bind 127.0.0.1:{ports[3]}\n default_backend bytes\n"
+        f"backend bytes\n mode tcp\n server one 127.0.0.1:{ports[2]}\n"
+        f"backend none\n server one 127.0.0.1:{free_port()} check inter 100\n"
+    )
+    deadline = time.monotonic() + 20
+    with running(folder, program, "-db", "-f", f"{conf}", port=ports[0]) as server:
+        for port in (*ports, ports[0]):  # no TLS for the second
+            ask(port, REQUESTS[0])
+        while not all(sign in log.read_text() for sign in ("SSL handshake", "is DOWN", " bytes bytes/one ")):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        server.send_signal(signal.SIGUSR1)  # to end when all is done
+        server.wait(20)
+    lines = lines_of(log.read_bytes())
+    assert any("Proxy secure stopped" in line for line in lines)
+    for one in (recognise("haproxy.out", lines, catalogue.recognisable()), logformat.read("haproxy:httplog")):
+        fates = [*one.records(lines)]
+        assert sum(isinstance(fate, Record) for fate in fates) == 2
+        assert [line for line, fate in zip(lines, fates, strict=True) if not isinstance(fate, Record | OtherLine)] == []
 
 
 def quoted(text: str) -> str:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piwik_import.errors import FormatError, UsageError
+from piwik_import.errors import FormatError, UnknownFormat, UsageError
 from piwik_import.hints import Hints
 from piwik_import.parsers import catalogue, wrappers
+from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.record import BadLine, OtherLine
 from piwik_import.parsers.registry import Registry
@@ -90,7 +91,9 @@ def test_a_wrapped_log_is_recognised_by_what_is_within(name):
         assert known.label == f"{known.name} in {name}"
 
 
-@pytest.mark.parametrize("log_format", [pytest.param(one, id=one.name) for one in catalogue.recognisable()])
+@pytest.mark.parametrize(
+    "log_format", [pytest.param(one, id=one.name) for one in catalogue.recognisable() if "time" in one.fields]
+)
 def test_no_log_without_a_wrapper_is_taken_for_one_with(log_format):
     for sample in log_format.samples:
         assert found(*lines_of(sample["line"].encode())) is log_format
@@ -105,16 +108,23 @@ def test_what_is_no_text_within_json_is_what_it_would_be_without(held, byte):
     assert message == f"caf{byte}"
 
 
-@given(
-    st.sampled_from(sorted(WRAP)),
-    st.text(
-        st.characters(min_codepoint=33, exclude_characters="\x7f\x85\xa0\u2028\u2029", exclude_categories=["C", "Z"]),
-        min_size=1,
-    ),
+WORDS = st.text(
+    st.characters(min_codepoint=33, exclude_characters="\x7f\x85\xa0\u2028\u2029", exclude_categories=["C", "Z"]),
+    min_size=1,
 )
+
+
+@given(st.sampled_from(sorted(WRAP)), WORDS)
 def test_a_line_wrapped_and_unwrapped_is_the_same(name, words):
     line = logged(f"192.0.2.1 - - [x] {words} end")
     assert AROUND[name].compile()(WRAP[name](line)).message == line
+
+
+@given(st.sampled_from(sorted(WRAP)), st.sampled_from(sorted(WRAP)), WORDS)
+def test_a_line_wrapped_twice_and_unwrapped_is_the_same(inner, outer, words):
+    line = logged(f"192.0.2.1 - - [x] {words} end")
+    both = Registry().wrapper(f"{inner} in {outer}")
+    assert both.compile()(WRAP[outer](WRAP[inner](line))).message == line
 
 
 @pytest.mark.parametrize("wrapper", FILES)
@@ -204,6 +214,68 @@ def test_a_wrapper_that_there_is_not_is_refused_with_those_that_there_are():
         Registry().wrapper("sylog")
 
 
+# Wrappers in wrappers.
+
+SAME = {
+    "timestamped in compose": "compose",
+    "timestamped in kubectl_prefix": "kubectl_prefix",
+    "kubectl_prefix in syslog_iso": "aws_logs_tail in syslog_iso",
+}
+"""What can be read in two ways, which come to the same."""
+
+
+@pytest.mark.parametrize("outer", WRAP)
+def test_a_wrapper_within_any_other_is_taken_off_too(outer):
+    plain = found(COMBINED).compile()(COMBINED)
+    for inner in WRAP.keys() - {outer}:
+        line = WRAP[outer](WRAP[inner](COMBINED))
+        known = found(*[line] * 3)
+        named = f"{inner} in {outer}"
+        assert known.label == f"combined in {SAME.get(named, named)}"
+        assert known.compile()(line) == plain
+        one = KNOWN["combined"].within(Registry().wrapper(named))
+        assert one.compile()(line) == plain
+        assert dissect(one, line).anatomy == dissect(KNOWN["combined"], COMBINED).anatomy
+
+
+def test_lines_with_one_of_two_wrappers_are_those_of_other_programs():
+    twice = WRAP["docker_json"](WRAP["syslog_3164"](COMBINED))
+    known = found(*[twice] * 5, WRAP["docker_json"]("started"))
+    with pytest.raises(OtherLine):
+        known.compile()(WRAP["docker_json"]("started"))
+    assert known.compile()(WRAP["docker_json"](COMBINED)).path == "/a"  # its container logs by itself
+
+
+TIMELESS = '192.0.2.1 - - "GET /a HTTP/1.1" 200 65508'
+DAY = datetime(2026, 11, 21, tzinfo=UTC)
+TIMES = {
+    # The year stands without; of two times with a year the inner one is that of the line.
+    "syslog_3164 in docker_json": {"hour": 8, "minute": 15, "second": 2},
+    "docker_json in syslog_3164": {"hour": 8, "minute": 15, "second": 2},
+    "stern in cri": {"hour": 8, "minute": 15, "second": 2, "microsecond": 413656},
+    "compose in journald": {"hour": 8, "minute": 15, "second": 2, "microsecond": 123456},
+    "cri in cloudwatch": {"hour": 8, "minute": 15, "second": 2, "microsecond": 413656},
+}
+
+
+@pytest.mark.parametrize(("named", "time"), TIMES.items(), ids=TIMES)
+def test_the_time_of_two_wrappers_is_that_of_the_inner_one_that_names_the_year(named, time):
+    inner, _, outer = named.partition(" in ")
+    line = WRAP[outer](WRAP[inner](TIMELESS))
+    known = found(*[line] * 3)
+    assert known.label == f"untimed in {named}"
+    for one in (known, known.read_as(Hints(timezone="Asia/Tokyo"), "2026-12-01T00:00:00Z")):
+        assert one.compile()(line).time == DAY.replace(**time)
+
+
+def test_nothing_is_looked_for_within_the_wrapper_that_the_user_names():
+    line = WRAP["docker_json"](WRAP["syslog_3164"](COMBINED))
+    with pytest.raises(UnknownFormat):
+        recognise("log", [line] * 3, catalogue.recognisable(), [AROUND["docker_json"]])
+    named = [Registry().wrapper("syslog_3164 in docker_json")]
+    assert recognise("log", [line] * 3, catalogue.recognisable(), named).wrapper is named[0]
+
+
 # Messages in parts.
 
 
@@ -219,22 +291,40 @@ def page(number):
     return f'192.0.2.{number % 250} - - [21/Nov/2026:09:15:02 +0100] "GET /{number} HTTP/1.1" 200 13 "-" "Mozilla/5.0"'
 
 
-def parted(number, wrap):
+def parted(number, wrap, within=str):
     """Return lines of two streams; every third message is in parts, and in between comes another stream."""
-    line = page(number)
+    line = within(page(number))
     if number % 3:
         return [wrap("stdout", "F", line)]
     parts = [wrap("stdout", tag, part) for tag, part in (("P", line[:30]), ("P", line[30:40]), ("F", line[40:]))]
-    return [parts[0], wrap("stderr", "F", page(number + 1000)), *parts[1:]]
+    return [parts[0], wrap("stderr", "F", within(page(number + 1000))), *parts[1:]]
 
 
 def in_docker(stream, tag, message):
     return docker(stream, message + ("\n" if tag == "F" else ""))
 
 
-@pytest.mark.parametrize("wrap", [pytest.param(cri, id="cri"), pytest.param(in_docker, id="docker")])
-def test_parts_of_a_message_become_one_hit_that_ends_with_the_last_of_them(wrap, dry_run, tmp_path):
-    lines = [line for number in range(300) for line in parted(number, wrap)]
+def cri_in_kubectl(stream, tag, message):
+    return WRAP["kubectl_prefix"](cri(stream, tag, message))
+
+
+def docker_in_cloudwatch(stream, tag, message):
+    return WRAP["cloudwatch"](in_docker(stream, tag, message).rstrip()) + "\n"
+
+
+IN_PARTS = {
+    "cri": (cri, str),
+    "docker": (in_docker, str),
+    "cri in another": (cri_in_kubectl, str),
+    "docker in another": (docker_in_cloudwatch, str),
+    "another in cri": (cri, WRAP["docker_json"]),
+    "another in docker": (in_docker, WRAP["syslog_3164"]),
+}
+
+
+@pytest.mark.parametrize(("wrap", "within"), IN_PARTS.values(), ids=IN_PARTS)
+def test_parts_of_a_message_become_one_hit_that_ends_with_the_last_of_them(wrap, within, dry_run, tmp_path):
+    lines = [line for number in range(300) for line in parted(number, wrap, within)]
     log = tmp_path / "0.log"
     log.write_text("".join(lines))
     os.utime(log, (1, 1))

@@ -54,6 +54,7 @@ def formats(
     make: str | None,
     date_format: str | None,
     time_format: str | None,
+    datetime_format: str | None,
     log_format_from: Path | None,
     markdown: bool,
 ) -> None:
@@ -62,17 +63,23 @@ def formats(
     Your own are TOML files in ~/.config/piwik-import/formats, and in wrappers in it: docs/format-files.md.
     """
     from piwik_import import overview
-    from piwik_import.parsers import choice, formatfile
+    from piwik_import.parsers import choice, formatfile, goaccess
 
     wanted = {"--check": check, "--make": make, "--log-format-from": log_format_from, "--markdown": markdown}
     given = [name for name, value in wanted.items() if value not in (None, False)]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} are different things to do: choose one.")
-    if make is None and (date_format is not None or time_format is not None):
-        raise UsageError("--date-format and --time-format belong to --make: add it, or leave them out.")
+    if make is None and (date_format, time_format, datetime_format) != (None, None, None):
+        raise UsageError("--date-format, --time-format and --datetime-format belong to --make: add it.")
     registry = users_registry()
     if make is not None:
-        (made,) = choice.Choice(log_format=make, date_format=date_format, time_format=time_format).formats(registry)
+        if ours := goaccess.ours(make):
+            shown = f"`piwik-import formats {ours[0]}` shows it"
+            raise UsageError(f"--make: {make} is the format {' or '.join(ours)}, which comes along: {shown}.")
+        wanted_format = choice.Choice(
+            log_format=make, date_format=date_format, time_format=time_format, datetime_format=datetime_format
+        )
+        (made,) = wanted_format.formats(registry)
         samples = [*formatfile.samples(made, _lines(names))]
         if names and not samples:
             shown = ", ".join(map(printable, names))

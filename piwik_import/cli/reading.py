@@ -33,7 +33,8 @@ reading = group(
     option(
         "--wrapper",
         metavar="NAME",
-        help="What stands around the lines (syslog_3164, docker_json, cri …), or none.  [default: recognised]",
+        help="What stands around the lines (syslog_3164, docker_json, cri, syslog_3164 in docker_json …), or none.  "
+        "[default: recognised]",
     ),
     option(
         "--field",
@@ -78,6 +79,9 @@ w3c = group(
 goaccess = (
     option("--date-format", metavar="FORMAT", help="What %d of GoAccess's log-format is.  [default: %d/%b/%Y]"),
     option("--time-format", metavar="FORMAT", help="What %t of GoAccess's log-format is.  [default: %H:%M:%S]"),
+    option(
+        "--datetime-format", metavar="FORMAT", help="What %x of GoAccess's log-format is.  [default: the two together]"
+    ),
 )
 
 layout = group(

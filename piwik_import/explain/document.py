@@ -18,7 +18,7 @@ def as_dict(found: Explanation) -> dict[str, Any]:
         "fits": found.fits,
         "format": known.name if known and found.fits else None,
         "nearest": known.name if known and not found.fits else None,
-        "wrapper": known.wrapper.name if known and known.wrapper else None,
+        "wrapper": known.wrapper.label if known and known.wrapper else None,
         "instead": found.instead or None,
         "zone": found.zone or None,
         "time_is": known.time_is if known and found.fits else None,
@@ -30,7 +30,7 @@ def as_dict(found: Explanation) -> dict[str, Any]:
 
 def _other(one: Contender) -> dict[str, Any]:
     wrapper = one.definition.wrapper
-    return {"format": one.definition.name, "wrapper": wrapper.name if wrapper else None, "fit": one.share.fit}
+    return {"format": one.definition.name, "wrapper": wrapper.label if wrapper else None, "fit": one.share.fit}
 
 
 def _line(line: Line) -> dict[str, Any]:

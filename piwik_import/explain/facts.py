@@ -120,7 +120,7 @@ def _is_other(one: Definition, known: Definition | None, found: Definition | Non
 
 def _around(one: Definition) -> str | None:
     """Name what is around the lines; the wrapper itself may have been told the year of its times meanwhile."""
-    return None if one.wrapper is None else one.wrapper.name
+    return None if one.wrapper is None else one.wrapper.label
 
 
 def _unread(head: bytes, sample: Sequence[str]) -> Line:
@@ -201,7 +201,8 @@ def _single(line: bytes, number: int, header: bytes, end: int = 0) -> Block:
 
 def _said(known: Definition, sample: Sequence[str]) -> str:
     """Say why the times of a log need no --timezone."""
-    parts = (part for line in sample for part in dissect(known, line).anatomy.parts if "time" in part.fields)
+    found = (dissect(known, line) for line in sample)
+    parts = (part for one in found for part in (one.around, *one.anatomy.parts) if part and "time" in part.fields)
     texts = [part.text for part in islice(parts, 20)]
     if any(SAYS_ZONE.search(text) for text in texts):
         return "said by the lines"
@@ -217,7 +218,8 @@ def _zone(job: Job, known: Definition, sample: Sequence[str]) -> str:
     plain = next(one for one in job.candidates if one.name == known.name)
     times = set()
     for zone in ("+05:00", "-05:00"):
-        one = plain.read_as(replace(job.hints, timezone=zone)).within(known.wrapper)
+        around = None if known.wrapper is None else forms.in_zone(known.wrapper, zone)
+        one = plain.read_as(replace(job.hints, timezone=zone)).within(around)
         times |= {record.time for record in islice(one.records(sample), 20) if isinstance(record, Record)}
     same = {record.time for record in islice(known.records(sample), 20) if isinstance(record, Record)}
     if times <= same:

@@ -88,7 +88,8 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
         )
     if known is not None:
         wrapper = known.wrapper
-        rows.append(("wrapper", f"{wrapper.name}, {wrapper.title}" if wrapper else "none"))
+        titles = "; around that: ".join(one.title for one in reversed(wrapper.layers)) if wrapper else ""
+        rows.append(("wrapper", f"{wrapper.label}, {titles}" if wrapper else "none"))
     if found.zone:
         rows.append(("time zone", found.zone))
     if found.fits and known is not None and known.span:

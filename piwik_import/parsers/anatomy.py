@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from piwik_import.parsers import keyed, prefixes, walk
-from piwik_import.parsers.definition import Definition
+from piwik_import.parsers import keyed, only, prefixes, walk
+from piwik_import.parsers.definition import LOADERS, Definition
 from piwik_import.parsers.encoding import latin1
 from piwik_import.parsers.parts import Anatomy, Part
 from piwik_import.parsers.record import BadLine
@@ -29,6 +29,8 @@ def dissect(definition: Definition, line: str) -> Dissected:
     if definition.wrapper is not None:
         around, message = _within(definition.wrapper, line, needs_time="time" not in definition.fields)
     found = _anatomy(definition, message)
+    if found.expected and only.is_other(definition.others, message):
+        return Dissected(Anatomy(message, []), around)
     if found.expected and definition.also is not None:
         another = _anatomy(definition.also, message)
         found = found if another.expected else another
@@ -45,9 +47,10 @@ def _within(wrapper: Wrapper, line: str, *, needs_time: bool) -> tuple[Part | No
     message = "".join([one.message for one in parts])
     time = parts[-1].time or ""
     if needs_time and time:
-        return Part(time, ("time",), None, wrapper.name), message
-    text = line.removesuffix("\r").removesuffix(message) if wrapper.regex is not None and len(parts) == 1 else time
-    return Part(text.strip(), (), None, wrapper.name), message
+        return Part(time, ("time",), None, wrapper.label), message
+    is_text = all(layer.regex is not None for layer in wrapper.layers)
+    text = line.removesuffix("\r").removesuffix(message) if is_text and len(parts) == 1 else time
+    return Part(text.strip(), (), None, wrapper.label), message
 
 
 def _of_plugin(definition: Definition, line: str) -> Anatomy:
@@ -72,4 +75,5 @@ def _anatomy(definition: Definition, line: str) -> Anatomy:
         return prefixes.anatomy(definition.regex, line, definition.groups)
     if definition.columns is not None:
         return keyed.of_row(definition.columns, definition.header, line)
-    return keyed.of_object(definition.json, definition.only, line, asks=not definition.calls)
+    asks, load = not definition.calls, LOADERS.get(definition.syntax)
+    return keyed.of_object(definition.json, definition.only, line, asks=asks, load=load)

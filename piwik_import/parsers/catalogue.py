@@ -24,14 +24,16 @@ KEYS: dict[str, type] = {
     "aliases": list,
     "pattern": str,
     "json": dict,
+    "cef": dict,
     "hit": dict,
     "sample": list,
 }
 KEYS |= {"columns": dict, "separator": str, "fields": str, "known_by": list}
-KEYS |= {"escapes": str, "regex": str, "time": str, "time_is": str, "recognised": bool, "only": dict, "calls": str}
+KEYS |= {"escapes": str, "regex": str, "time": str, "time_is": str, "recognised": bool, "only": dict, "others": list}
+KEYS |= {"calls": str}
 TIME_IS = ("begin", "end")
 """Of a request, what its time may be."""
-KINDS = ("pattern", "json", "columns", "regex")
+KINDS = ("pattern", "json", "cef", "columns", "regex")
 
 
 @cache
@@ -57,10 +59,11 @@ def read(path: Path) -> Definition:
     """Read a format file. Raises FormatError."""
     table = tables.read(path, KEYS)
     columns = _columns(path.name, table) if "columns" in table else None
-    if not all(isinstance(alias, str) for alias in table.get("aliases", ())):
-        raise FormatError(path.name, "`aliases` holds what is no text")
+    for key in ("aliases", "others"):
+        if not all(isinstance(one, str) for one in table.get(key, ())):
+            raise FormatError(path.name, f"`{key}` holds what is no text")
     if len(table.keys() & KINDS) != 1:
-        raise FormatError(path.name, "it needs one of `pattern`, `json`, `columns` and `regex`")
+        raise FormatError(path.name, "it needs one of `pattern`, `json`, `cef`, `columns` and `regex`")
     if table.get("escapes", "") not in ESCAPES:
         raise FormatError(path.name, f"unknown `escapes`; known are {', '.join(filter(None, ESCAPES))}")
     if "calls" in table and (table["calls"] not in calls.WORDS or "json" not in table):
@@ -78,8 +81,10 @@ def read(path: Path) -> Definition:
         aliases=tuple(table.get("aliases", ())),
         pattern=table.get("pattern"),
         escapes=table.get("escapes", ""),
-        json=table.get("json", {}),
+        json=table.get("json") or table.get("cef", {}),
+        syntax="cef" if "cef" in table else "json",
         only=table.get("only", {}),
+        others=tuple(table.get("others", ())),
         calls=table.get("calls", ""),
         hit=hit,
         columns=columns,
@@ -123,6 +128,7 @@ def describe(definition: Definition) -> Iterator[str]:
     width = max(map(len, rows), default=0)
     yield from (f"  {name:{width}}  {key}" for name, key in rows.items())
     yield from (f"  only where {path} is {wanted}" for path, wanted in definition.only.items())
+    yield from (f"  but not {one}" for one in definition.others)
     if definition.span:
         yield f"  the time is that of the end: {definition.span} is taken off"
     if definition.plugin is not None:

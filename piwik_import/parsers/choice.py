@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from piwik_import.errors import FormatStringError, UsageError, printable
-from piwik_import.parsers import logformat, serverconf
+from piwik_import.parsers import goaccess, logformat, serverconf
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.regex import compile_regex
+from piwik_import.parsers.regex import AROUND, compile_regex, groups_of
 from piwik_import.parsers.registry import Registry
 
 
@@ -25,6 +25,7 @@ class Choice:
     log_date_format: str | None = None
     date_format: str | None = None
     time_format: str | None = None
+    datetime_format: str | None = None
 
     def formats(self, registry: Registry | None = None) -> tuple[Definition, ...]:
         """Return the formats to choose among; none if the user has said nothing. Raises UsageError.
@@ -32,8 +33,10 @@ class Choice:
         `registry` knows the names; without it they are those of the formats that come along.
         """
         self._check()
+        if names := goaccess.ours(self.log_format or ""):
+            return tuple([(registry or Registry()).format(name) for name in names])
         if self.log_format is not None:
-            made = logformat.read(self.log_format, date_format=self.date_format, time_format=self.time_format)
+            made = logformat.read(self.log_format, times=self._times)
             made.compile()
             return (made,)
         if self.log_format_regex is not None:
@@ -57,14 +60,26 @@ class Choice:
             raise UsageError(f"{' and '.join(given)} both say what the lines are: leave one out.")
         if self.log_date_format is not None and self.log_format_regex is None:
             raise UsageError("--log-date-format belongs to --log-format-regex: add it, or leave it out.")
-        if (self.date_format is not None or self.time_format is not None) and self.log_format is None:
-            raise UsageError("--date-format and --time-format belong to GoAccess's --log-format: add it.")
+        if self._times != goaccess.USUAL and self.log_format is None:
+            raise UsageError(
+                "--date-format, --time-format and --datetime-format belong to GoAccess's --log-format: add it."
+            )
+
+    @property
+    def _times(self) -> goaccess.Times:
+        return goaccess.Times(self.date_format, self.time_format, self.datetime_format)
 
 
 def from_regex(regex: str, time: str) -> Definition:
-    """Return the definition of a regular expression with named groups. Raises UsageError."""
+    """Return the definition of a regular expression with named groups. Raises UsageError.
+
+    One that has no time counts on what is around the lines.
+    """
     try:
-        compile_regex(regex, time)
+        has_time = "time" in groups_of(regex)
+        if time and not has_time:
+            raise ValueError("there is no group `date` (or `time`) in the expression that could be written so")
+        compile_regex(regex, time, told={} if has_time else {AROUND: "time"})
     except KeyError as error:
         raise UsageError(f"--log-date-format: there is no form {error}; give a pattern of strptime.") from None
     except ValueError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from piwik_import.errors import FormatError
 from piwik_import.hints import Hints
 from piwik_import.mapping import HitTable
-from piwik_import.parsers import begin, calls, forms, headers, json_lines, only, urls, wrappers
+from piwik_import.parsers import begin, calls, cef, forms, headers, json_lines, only, urls, wrappers
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
@@ -20,6 +20,9 @@ from piwik_import.parsers.plugin import Plugin, compile_plugin
 from piwik_import.parsers.record import BadLine, Parser, Record, Texts
 from piwik_import.parsers.regex import compile_regex, further_groups_of, groups_of
 from piwik_import.parsers.wrappers import Wrapper
+
+LOADERS: Mapping[str, json_lines.Load] = {"cef": cef.load}
+"""How objects may be written that are no JSON → what reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,12 @@ class Definition:
     """How the server writes what would break a line: a name of `escapes.ESCAPES`."""
     json: json_lines.Keys = field(default_factory=dict)
     """Field → path in an object, or several: see `json_lines`."""
+    syntax: str = "json"
+    """How its objects are written: as JSON, or a name of `LOADERS`."""
     only: Mapping[str, only.Condition] = field(default_factory=dict)
     """Which lines tell of requests: see `only`. All do if it is empty."""
+    others: tuple[str, ...] = ()
+    """What else its server writes, as expressions of whole lines: see `only`."""
     calls: str = ""
     """Whose words its objects have for what people did, where they tell of no requests: a name of `calls.WORDS`."""
     hit: HitTable = field(default_factory=HitTable)
@@ -75,7 +82,7 @@ class Definition:
     def label(self) -> str:
         """What people are told: the name, and what is around the lines."""
         names = self.name if self.also is None else f"{self.name} and {self.also.label}"
-        return names if self.wrapper is None else f"{names} in {self.wrapper.name}"
+        return names if self.wrapper is None else f"{names} in {self.wrapper.label}"
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -112,11 +119,11 @@ class Definition:
         try:
             if self.wrapper is None:
                 return self._compile(wanted)
-            unwrap, time = self.wrapper.compile(), self.wrapper.time_form
+            time = self.wrapper.time_form
             if "time" in self.fields or time is None:
-                return wrappers.around(unwrap, self._compile(wanted))
+                return wrappers.around(self.wrapper, self._compile(wanted))
             timed = forms.timed(self, time)
-            return wrappers.around(unwrap, timed._compile(wanted), give_time=forms.give_time(self))
+            return wrappers.around(self.wrapper, timed._compile(wanted), give_time=forms.give_time(self))
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None
@@ -130,7 +137,8 @@ class Definition:
 
     def _compile_one(self, wanted: Sequence[str]) -> Parser:
         parse = self._compile_as_logged(wanted)
-        return begin.begun(parse, self.span) if self.span else parse
+        parse = begin.begun(parse, self.span) if self.span else parse
+        return only.besides(parse, self.others) if self.others else parse
 
     def _compile_as_logged(self, wanted: Sequence[str]) -> Parser:
         if self.columns is not None:
@@ -141,7 +149,8 @@ class Definition:
             return compile_plugin(self.name, self.plugin)
         if self.pattern is None:
             words = calls.WORDS[self.calls] if self.calls else ()
-            return json_lines.compile_json(self.json, [*dict.fromkeys([*wanted, *words])], self.only)
+            load = LOADERS.get(self.syntax)
+            return json_lines.compile_json(self.json, [*dict.fromkeys([*wanted, *words])], self.only, load)
         parse = Pattern(self.pattern, wanted, self.escapes).parse
         if self.only:
             parse = only.parser(parse, self.pattern, self.only)
@@ -161,7 +170,9 @@ class Definition:
     @property
     def is_usual(self) -> bool:
         """Whether most of its lines can be read in two steps, as `texts` does it."""
-        return is_usual(self.pattern) if self.pattern is not None else json_lines.is_usual(self.json)
+        if self.pattern is not None:
+            return is_usual(self.pattern)
+        return self.syntax == "json" and json_lines.is_usual(self.json)
 
     def texts(self) -> Texts:
         """Return the parser of most of its lines in two steps; it must compile, and be a usual one."""

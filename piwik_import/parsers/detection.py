@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
 from piwik_import.memo import Memo
-from piwik_import.parsers import calls
+from piwik_import.parsers import calls, nesting
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.glance import Glance
@@ -74,15 +74,46 @@ def recognise(
     None among these stands for lines that nothing is around. Raises UnknownFormat, which shows the first line, and
     lists the formats if it was the user who gave them.
     """
-    definitions = list(definitions)
+    definitions, around = list(definitions), list(wrappers)
+    timed = [one for one in definitions if "time" in one.fields]
+    if (found := _recognised(lines, timed, around)) is not None:
+        return found
+    # A line that says no time looks like parts of many that do, so such a format is meant only if no other is.
+    untimed = [one for one in definitions if "time" not in one.fields]
+    if untimed and (found := _recognised(lines, untimed, around)) is not None:
+        return found
+    names = [one.name for one in definitions] if given else []
+    raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
+
+
+def _recognised(
+    lines: Sequence[str], definitions: Sequence[Definition], around: Sequence[Wrapper | None]
+) -> Definition | None:
+    """Return the format that fits within one of the wrappers, or within two where none makes it sure."""
     parsers: Parsers = Memo(lambda number: definitions[number].compile())
+    fit, found = _best_within(lines, definitions, around, parsers)
+    if fit.points < max(1, fit.lines) * FROM_ADDRESSES:
+        some, single = lines[:: len(lines) // SOME + 1], [one for one in around if one is not None]
+        nested = [*nesting.pairs(some, single, max(1, len(some) * ENOUGH))]
+        more, another = _best_within(some, definitions, nested, parsers)
+        if more.points * len(lines) > fit.points * len(some):
+            fit, found = more, another
+    if found is None or fit.lines == len(lines) or "time" not in found.fields:
+        return found
+    return _with_others(found, lines, definitions)
+
+
+def _best_within(
+    lines: Sequence[str], definitions: Sequence[Definition], wrappers: Sequence[Wrapper | None], parsers: Parsers
+) -> tuple[Fit, Definition | None]:
+    """Return the format that fits most of `lines` within one of `wrappers`, and how well it does."""
     # Of two that fit alike the one counts that could say less. The others come first: mostly one of them settles it.
     around = sorted(wrappers, key=lambda one: 0 if one is None else one.detail)[::-1]
     trials = [one for one in (_Trial(definitions, parsers, lines, wrapper) for wrapper in around) if one.is_worth_it]
     # Nobody need look for long at what fits less than the one that promises most.
     promising = max(trials, key=_Trial.promise, default=None)
     outcome = promising.best() if promising is not None else NOTHING
-    most, found, fits_all = (1, 0), None, False
+    most, found = (1, 0), NOTHING
     for trial in trials:
         wrapper, sure = trial.wrapper, len(lines) * SURE
         least = max(most[0], outcome[0].points)
@@ -92,11 +123,8 @@ def recognise(
         said = 0 if wrapper is None or fit.points < most[0] else _said(lines, wrapper.compile())
         # Nothing is around lines that can be read as they are.
         if (fit.points, said) >= most or (wrapper is None and fit.points > sure):
-            most, found, fits_all = (fit.points, said), one, fit.lines == len(lines)
-    if found is None:
-        names = [one.name for one in definitions] if given else []
-        raise UnknownFormat(name, lines[0] if lines else "", len(definitions), names)
-    return found if fits_all else _with_others(found, lines, definitions)
+            most, found = (fit.points, said), (fit, one)
+    return found
 
 
 def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[Definition]) -> Definition:
@@ -133,6 +161,9 @@ FROM_ADDRESSES = 4
 
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
+
+SOME = 32
+"""Lines by which it is found out what might be around what is around lines: to look at all took 0.2 s."""
 
 
 Parsers = Memo[int, Parser]
@@ -231,8 +262,7 @@ def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[
 
 def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
     """Count what a wrapper says of the lines besides the message: of two that fit alike, the one that says more."""
-    found = [one for line in lines if (one := unwrap(line)) is not None]
-    return sum((one.time is not None) + (one.stream is not None) for one in found)
+    return nesting.said([one for line in lines if (one := unwrap(line)) is not None])
 
 
 def within_of(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:

@@ -33,8 +33,10 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
         lines.append(f"time = {written(definition.time)}")
     if definition.time_is != "begin":
         lines.append(f"time_is = {written(definition.time_is)}")
+    if definition.others:
+        lines += ["others = [", *(f"  {written(one)}," for one in definition.others), "]"]
     if definition.json:
-        lines += ["[json]", *(f"{name} = {written(key)}" for name, key in definition.json.items())]
+        lines += [f"[{definition.syntax}]", *(f"{name} = {written(key)}" for name, key in definition.json.items())]
     lines += hit(definition.hit)
     for sample in samples:
         lines += ["", "[[sample]]", *(f"{name} = {written(value)}" for name, value in sample.items())]

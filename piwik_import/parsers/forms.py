@@ -7,7 +7,7 @@ definition with them is data like any other, and the parsers know nothing of opt
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,17 @@ from piwik_import.parsers import client_address, paths, regex
 from piwik_import.parsers.columns import Columns, is_whole
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.pattern import FORWARDED, TOKEN
+from piwik_import.parsers.record import BadLine, Record
 
 if TYPE_CHECKING:
     from piwik_import.parsers.definition import Definition
+    from piwik_import.parsers.wrappers import Wrapper
 
-MARK = "\0"
+MARK = regex.AROUND
 """What stands between the time of a wrapper and a line that has none: nothing that a line holds."""
 BESIDE = re.compile(r"\{\*((?:http_|proxy_add_)?x[-_]forwarded[-_]for|(?:http_)?forwarded)\}", re.IGNORECASE)
 """A piece of a pattern that trusted proxies have written beside the address: X-Forwarded-For, or Forwarded."""
-KEY = "time of what is around"
+KEY = "time-of-what-is-around"
 """The key that such a time gets in an object."""
 
 
@@ -85,9 +87,7 @@ def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
         name: spec(name, specs) if isinstance(specs, str) else [spec(name, one) for one in specs]
         for name, specs in placed.json.items()
     }
-    wrapper = placed.wrapper
-    if wrapper is not None:
-        wrapper = replace(wrapper, time=_zoned(wrapper.time, zone, latest))
+    wrapper = _wrapper_as(placed.wrapper, zone, latest)
     also = None if placed.also is None else read_as(placed.also, hints, latest)
     columns = placed.columns
     if columns is not None:
@@ -102,6 +102,20 @@ def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:
         plugin = replace(plugin, trusted=proxies)
     changed = replace(placed, pattern=pattern, json=json, columns=columns, wrapper=wrapper, also=also)
     return replace(changed, time=time, groups=groups, plugin=plugin)
+
+
+def _wrapper_as(wrapper: Wrapper | None, zone: str, latest: str) -> Wrapper | None:
+    """Return what is around the lines, with the zone and the year of its times."""
+    if wrapper is None:
+        return None
+    return replace(wrapper, time=_zoned(wrapper.time, zone, latest), outer=_wrapper_as(wrapper.outer, zone, latest))
+
+
+def in_zone(wrapper: Wrapper, zone: str) -> Wrapper:
+    """Return what is around the lines, with its times of `zone` where they name none."""
+    base, _, until = clock.split_form(wrapper.time)
+    outer = None if wrapper.outer is None else in_zone(wrapper.outer, zone)
+    return replace(wrapper, time=_zoned(f"{base}@@{until}" if until else base, zone, ""), outer=outer)
 
 
 def _behind(expression: str, groups: regex.Groups, proxies: str) -> regex.Groups:
@@ -199,15 +213,27 @@ def _place(pattern: str, specs: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
+def records(definition: Definition, lines: Sequence[str]) -> Iterator[Record | BadLine]:
+    """As `Definition.records`, of lines around which nothing is: one that has no time gets that of 1970."""
+    if "time" in definition.fields:
+        return definition.records(lines)
+    with_time = give_time(definition)
+    return timed(definition, "epoch").records([with_time("0", line) for line in lines])
+
+
 def timed(definition: Definition, form: str) -> Definition:
     """Return the definition of lines with the time before them: what `give_time` makes of lines that have none."""
     if definition.pattern is not None:
         return replace(definition, pattern=f"{{time:{form}}}{MARK}{definition.pattern.strip(chr(10))}")
+    if definition.regex is not None:
+        return replace(definition, time=form, groups={**definition.groups, regex.AROUND: "time"})
     return replace(definition, json={**definition.json, "time": f'["{KEY}"]:{form}'})
 
 
 def give_time(definition: Definition) -> Callable[[str, str], str]:
     """Return the function that puts a time before a line that has none."""
-    if definition.pattern is not None:
+    if definition.json == {}:
         return lambda time, line: f"{time}{MARK}{line}"
+    if definition.syntax == "cef":
+        return lambda time, line: f"{line} {KEY}={time}"
     return lambda time, line: line.replace("{", f'{{"{KEY}":"{time}",', 1)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 
 from piwik_import.memo import Memo
-from piwik_import.parsers import json_lines
+from piwik_import.parsers import cef, json_lines
 from piwik_import.parsers.columns import Columns
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.headers import Header, is_header
@@ -35,6 +35,8 @@ class Glance:
                 and all(one in self._text for one in literals)
                 and any(_holds(line, literals) for line in self._lines)
             )
+        if definition.syntax == "cef":
+            return any(line.startswith(cef.BEGINNING) for line in self._lines)
         if definition.json:
             keys = json_lines.keys_of_time(definition.json) if self._objects else ()
             found = [key for key in keys if key in self._text]

@@ -43,10 +43,16 @@ Keys = Mapping[str, str | Sequence[str]]
 """Field → ``path`` or ``path:form`` (see `paths`), or several of them: the first that has a value counts."""
 
 
-def compile_json(keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Condition] | None = None) -> Parser:
+Load = Callable[[str], dict[str, Any]]
+"""One line to the object that it is. Raises BadLine."""
+
+
+def compile_json(
+    keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Condition] | None = None, load: Load | None = None
+) -> Parser:
     """Return the parser of objects in which the fields lie at `keys`, and of which only some tell of requests.
 
-    `wanted` are the paths of what further values go into ``extra``.
+    `wanted` are the paths of what further values go into ``extra``; `load` reads objects that are no JSON.
 
     Raises ValueError for a field that does not exist, KeyError for such a form.
     """
@@ -65,10 +71,11 @@ def compile_json(keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Cond
     fields.remove("request")
     is_about_a_request = condition(only) if only else None
     extra = extra_of_object(wanted) if wanted else None
+    read = load or load_json
 
     def parse(line: str) -> Record:
         try:
-            values = load(line)
+            values = read(line)
         except Stranger as error:
             if is_about_a_request is not None:
                 raise OtherLine(str(error)) from None
@@ -110,7 +117,7 @@ def texts(keys: Keys) -> Texts:
 
     def cut(line: str) -> list[str] | None:
         try:
-            values = load(line)
+            values = load_json(line)
         except BadLine:
             return None
         found = []
@@ -241,7 +248,7 @@ def _written(name: str, spec: str, value: Any) -> str:
     return str(value)
 
 
-def load(line: str) -> dict[str, Any]:
+def load_json(line: str) -> dict[str, Any]:
     """Read one object from a line whose bytes are its characters (Latin-1). Raises BadLine."""
     line = line.strip("\r\n\t \0")
     try:

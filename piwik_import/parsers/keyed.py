@@ -20,12 +20,22 @@ MOST = 200
 """Values of one object that are listed."""
 
 
-def of_object(keys: json_lines.Keys, only: Mapping[str, Condition], line: str, *, asks: bool = True) -> Anatomy:
-    """Return what of an object is what, of one that must tell of a request if it `asks` for anything."""
+def of_object(
+    keys: json_lines.Keys,
+    only: Mapping[str, Condition],
+    line: str,
+    *,
+    asks: bool = True,
+    load: json_lines.Load | None = None,
+) -> Anatomy:
+    """Return what of an object is what, of one that must tell of a request if it `asks` for anything.
+
+    `load` reads objects that are no JSON.
+    """
     try:
-        values = json_lines.load(line)
+        values = (load or json_lines.load_json)(line)
     except BadLine as error:
-        return _no_object(line, str(error))
+        return Anatomy(line, [], None, f"an event: {error}") if load else _no_object(line, str(error))
     fields: dict[str, tuple[str, ...]] = {}
     missing = []
     for field, specs in keys.items():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from piwik_import.errors import FormatStringError
-from piwik_import.parsers import apache, goaccess, haproxy, nginx, serverconf, tomcat
+from piwik_import.parsers import apache, catalogue, goaccess, haproxy, nginx, serverconf, tomcat
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.layout import Piece, template, time_is
 
@@ -42,7 +42,7 @@ def kind_of(string: str) -> tuple[str, str]:
     kind, colon, rest = string.partition(":")
     if colon and kind in KINDS:
         return kind, rest
-    if string in goaccess.NAMED:
+    if string.upper() in goaccess.NAMED:
         return "goaccess", string
     bare = re.sub(r"%\{[^}]*\}", "%{}", string)  # an argument may hold signs of its own, those of strftime
     for kind, sign in SIGNS.items():
@@ -52,12 +52,10 @@ def kind_of(string: str) -> tuple[str, str]:
     raise FormatStringError(string, 0, reason)
 
 
-def read(
-    string: str, name: str = "", escape: str = "", date_format: str | None = None, time_format: str | None = None
-) -> Definition:
+def read(string: str, name: str = "", escape: str = "", times: goaccess.Times = goaccess.USUAL) -> Definition:
     """Return the definition of what a server writes for `string`, called `name`.
 
-    `escape` is the parameter of nginx's log_format; `date_format` and `time_format` belong to GoAccess.
+    `escape` is the parameter of nginx's log_format; `times` belong to GoAccess.
 
     Raises FormatStringError.
     """
@@ -80,11 +78,14 @@ def read(
     described = Definition(name=name or kind, title=f"{title}: {shown}", source=source, escapes=escapes)
     if objects is not None:
         return replace(described, json=objects.keys, time_is=objects.time_is)
-    pieces = [*_pieces(kind, string, escape, date_format, time_format)]
-    return replace(described, pattern=template(string, pieces), time_is=time_is(pieces))
+    if kind == "goaccess" and goaccess.is_json(string):
+        return replace(described, json=goaccess.keys(string, times))
+    pieces = [*_pieces(kind, string, escape, times)]
+    others = catalogue.named("haproxy").others if kind == "haproxy" else ()
+    return replace(described, pattern=template(string, pieces), time_is=time_is(pieces), others=others)
 
 
-def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_format: str | None) -> Iterator[Piece]:
+def _pieces(kind: str, string: str, escape: str, times: goaccess.Times) -> Iterator[Piece]:
     readers: dict[str, Callable[[], Iterator[Piece]]] = {
         "apache": lambda: apache.pieces(string),
         "lighttpd": lambda: apache.pieces(string, at_end=True),
@@ -93,7 +94,7 @@ def _pieces(kind: str, string: str, escape: str, date_format: str | None, time_f
         "haproxy": lambda: haproxy.pieces(string),
         "tomcat": lambda: tomcat.pieces(string),
         "tomcat9": lambda: tomcat.pieces(string, milliseconds=True),
-        "goaccess": lambda: goaccess.pieces(string, date_format, time_format),
+        "goaccess": lambda: goaccess.pieces(string, times),
     }
     return readers[kind]()
 

@@ -1,21 +1,24 @@
 """Which lines of a log tell of requests, where it holds others too.
 
     only = { logger = "http.log.access*", "request.method" = true }
+    others = ['Server \\S+ is .*', 'Connect from .*']
 
 A format names keys of an object, or named pieces of a pattern, and what they must be: a text in which ``*`` stands
-for anything, a list of such texts, or ``true`` for whatever is there. A line that lacks any of it is no invalid line,
-but one about something else.
+for anything, a list of such texts, or ``true`` for whatever is there. Or it says what else its server writes, in
+expressions of whole lines. A line that lacks any of the first, or is one of the second, is no invalid line, but one
+about something else.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from piwik_import.parsers import paths
+from piwik_import.parsers import paths, regex
 from piwik_import.parsers.pattern import split
-from piwik_import.parsers.record import OtherLine, Parser, Record
+from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record
 from piwik_import.parsers.shapes import Surroundings, shape
 
 Condition = str | bool | Sequence[str]
@@ -88,3 +91,30 @@ def _piece(template: str, wanted: str) -> Callable[[str], re.Match[str] | None]:
 
 SIGNS = {"(": "(?:", ")": ")?", " ": " ++", "...": ""}
 """What the tokens of a pattern mean that are no fields."""
+
+
+@cache
+def _matcher(others: Sequence[str]) -> Callable[[str], re.Match[str] | None]:
+    for one in others:
+        regex.compiled(one)  # so that an error points at the place in the text as it was written
+    return regex.compiled("|".join(f"(?:{one})" for one in others)).fullmatch
+
+
+def is_other(others: Sequence[str], line: str) -> bool:
+    """Tell whether a line is one of the `others`. Raises FormatStringError for what is no expression."""
+    return bool(others) and len(line) <= regex.LONGEST and _matcher(others)(line.rstrip("\r")) is not None
+
+
+def besides(parse: Parser, others: Sequence[str]) -> Parser:
+    """Return the parser of a log that holds `others` too. Raises FormatStringError for what is no expression."""
+    _matcher(others)
+
+    def parse_some(line: str) -> Record:
+        try:
+            return parse(line)
+        except BadLine:
+            if is_other(others, line):
+                raise OtherLine("the line tells of no request") from None
+            raise
+
+    return parse_some

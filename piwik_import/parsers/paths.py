@@ -44,6 +44,19 @@ def split(text: str) -> tuple[list[str | int], str]:
     raise ValueError(f"'{text}' is no path: it goes wrong at column {at + 1}")
 
 
+def joined(steps: Sequence[str | int]) -> str:
+    """Write a path as `split` reads it."""
+    return "".join(map(_step, steps)).removeprefix(".")
+
+
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    if re.fullmatch(r"""[^.\[\]:"'\\]+""", step):
+        return f".{step}"
+    return '["' + re.sub(r'(["\\])', r"\\\1", step) + '"]'
+
+
 def several(specs: str | Sequence[str]) -> Sequence[str]:
     """Return the places of a value, of which there may be but one."""
     return (specs,) if isinstance(specs, str) else specs

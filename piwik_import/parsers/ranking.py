@@ -54,7 +54,18 @@ def share_of(definition: Definition, lines: Sequence[str]) -> Share:
 def contenders(
     lines: Sequence[str], definitions: Sequence[Definition], around: Sequence[Wrapper | None]
 ) -> list[Contender]:
-    """Return the formats that fit any of `lines`, the best first: as `detection` weighs them."""
+    """Return the formats that fit any of `lines`, the best first: as `detection` weighs them.
+
+    Those without a time count only if no other fits.
+    """
+    timed = [one for one in definitions if "time" in one.fields]
+    untimed = [one for one in definitions if "time" not in one.fields]
+    return _contenders(lines, timed, around) or _contenders(lines, untimed, around)
+
+
+def _contenders(
+    lines: Sequence[str], definitions: Sequence[Definition], around: Sequence[Wrapper | None]
+) -> list[Contender]:
     found = []
     for one in _wrapped(lines, definitions, around):
         with suppress(FormatError):

@@ -38,11 +38,16 @@ Groups = Mapping[str, str]
 NOTHING: Groups = {}
 
 
+AROUND = "\0"
+"""Stands for a group whose text is put before a line, up to this sign: the time of what is around lines without one."""
+
+
 def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: Groups = NOTHING) -> Parser:
     """Return the parser of the lines that `regex` matches from their beginning on; `wanted` names further groups.
 
     `time` is the form of the group ``date`` or ``time``: a name of `clock.FORMS` or a pattern of strptime. A group
-    ``timezone`` is put behind it. What groups are by their names gives way to what the user has `told`.
+    ``timezone`` is put behind it. What groups are by their names gives way to what the user has `told`; he may have
+    told that the time is `AROUND` the line.
 
     Raises FormatStringError for what is no regular expression, ValueError for one that lacks a group, KeyError for
     an unknown form.
@@ -51,11 +56,12 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
     groups = fields_by_group(regex, told)
     taken = {field: (name, form) for name, (field, form) in groups.items() if field in FIELDS}
     if "time" not in taken or not {*REQUESTS} & taken.keys():
-        raise ValueError("it needs the groups `date` (or `time`) and `path` (or `request`)")
+        reason = "it needs the groups `date` (or `time`) and `path` (or `request`)"
+        raise ValueError(f"{reason}; but for the time, if something around the lines has one")
     if lacking := set(wanted) - {*further_groups_of(regex, told)}:
         raise ValueError(f"no such group: {', '.join(sorted(lacking))}")
     extra = extra_of_texts(wanted, plain) if wanted else None
-    zoned = "timezone" in groups
+    zoned = "timezone" in groups and AROUND not in told
     base, *zone = split_form(time)
     local = f"@{zone[0]}" if zone[0] else ""
     when = converter("time", f"{base or CLF_TIME} %z" if zoned else time if base else "", plain)
@@ -65,14 +71,14 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
     assembled = "request" not in taken
     requests: Memo[tuple[str | None, ...], Any] = Memo(lambda parts: request.from_parts(*parts))
 
-    def parse(line: str) -> Record:
+    def parse(line: str, around: str | None = None) -> Record:
         if len(line) > LONGEST:
             raise BadLine(f"longer than {LONGEST >> 10} KiB: too long for a regular expression of one's own")
         found = match(line)
         if found is None:
             raise BadLine("the regular expression does not match")
         read: dict[str, Any] = {field: value[found[taken[field][0]]] for field, value in values.items()}
-        text = found[taken["time"][0]]
+        text = found[taken["time"][0]] if around is None else around
         if zoned:
             text = f"{text} {found['timezone']}"
         read["time"] = when_local[text] if either and " " not in (text or "") else when[text]
@@ -82,7 +88,11 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
             read["extra"] = extra(tuple([found[name] for name in wanted]))
         return Record._make(map(read.get, Record._fields))
 
-    return parse
+    def parse_within(text: str) -> Record:
+        around, _, line = text.partition(AROUND)
+        return parse(line, around)
+
+    return parse_within if AROUND in told else parse
 
 
 def compiled(regex: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:

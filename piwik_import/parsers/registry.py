@@ -89,7 +89,13 @@ class Registry:
         return catalogue.named(name)
 
     def wrapper(self, name: str) -> Wrapper:
-        """Return the wrapper called `name`, or that the file `name` describes. Raises UsageError."""
+        """Return the wrapper called `name`, or that the file `name` describes; ``a in b`` is `a` with `b` around it.
+
+        Raises UsageError.
+        """
+        inner, is_nested, outer = name.partition(" in ")
+        if is_nested and not Path(name).is_file():
+            return replace(self.wrapper(inner.strip()), outer=self.wrapper(outer.strip()))
         path = Path(name) if name.endswith(".toml") else _files(self._around).get(name)
         if path is not None:
             return read_wrapper(path)
@@ -115,8 +121,8 @@ class Registry:
 
         What came along would be taken in its place, and is not what the user wants.
         """
-        wrapper = definition.wrapper
-        for kind, name in (Definition, definition.name), (Wrapper, "" if wrapper is None else wrapper.name):
+        around = [] if definition.wrapper is None else definition.wrapper.layers
+        for kind, name in (Definition, definition.name), *((Wrapper, one.name) for one in around):
             if (kind, name) in self._broken:
                 raise self._broken[kind, name]
 
@@ -188,9 +194,9 @@ def remarks(definition: Definition) -> Iterator[str]:
     """Say where a format, or what is around it, comes from if it has the name of one that comes along."""
     if definition.file and definition.name in catalogue.known():
         yield f"format {definition.name} is that of {definition.file}, not the one that comes along"
-    around = definition.wrapper
-    if around is not None and around.file and around.name in wrappers.known():
-        yield f"wrapper {around.name} is that of {around.file}, not the one that comes along"
+    for around in [] if definition.wrapper is None else definition.wrapper.layers:
+        if around.file and around.name in wrappers.known():
+            yield f"wrapper {around.name} is that of {around.file}, not the one that comes along"
 
 
 def _files(folder: Path | None) -> dict[str, Path]:

@@ -42,6 +42,8 @@ def pasted(string: str) -> Named | None:
         return next(_Apache(Path()).formats(string), None)
     if found := re.fullmatch(r'\s*(?:log-format\s+)?"((?:[^"\\]|\\.)*)"\s*', string):  # HAProxy's, or quotes alone
         return Named("", found[1].replace('\\"', '"'))
+    if found := re.fullmatch(r"\s*log-format\s+(\S.*)", string, re.DOTALL):  # GoAccess's, or HAProxy's without quotes
+        return Named("", found[1])
     if re.match(r"\s*log_format\s", string):
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     if found := re.fullmatch(r"\s*(?:'[^']*'\s*)+;?\s*", string):  # the parts alone

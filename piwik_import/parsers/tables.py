@@ -34,8 +34,9 @@ def read(path: Path, kinds: Mapping[str, type]) -> dict[str, Any]:
     for key, value in table.items():
         if not isinstance(value, kinds[key]):
             raise FormatError(path.name, f"`{key}` is no {kinds[key].__name__}")
-    if not all(_is_specs(specs) for specs in table.get("json", {}).values()):
-        raise FormatError(path.name, "`json` holds what is no name of a key")
+    for kind in ("json", "cef"):
+        if not all(_is_specs(specs) for specs in table.get(kind, {}).values()):
+            raise FormatError(path.name, f"`{kind}` holds what is no name of a key")
     if not all(isinstance(sample, dict) and isinstance(sample.get("line"), str) for sample in table.get("sample", [])):
         raise FormatError(path.name, "a `sample` has no line")
     return table

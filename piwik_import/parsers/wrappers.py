@@ -5,7 +5,9 @@ have it, ``time`` and ``stream``; or ``[json]`` with the paths of these. A messa
 `goes_on` is what the group ``part`` holds in a line that is not the last of its message, `ends` is what the last one
 ends in.
 
-What a wrapper says of the time counts only where the line within has none.
+What a wrapper says of the time counts only where the line within has none. Something may be around a wrapper in turn:
+the layers are taken off one after another, and the time is that of the innermost layer that names it with its year.
+Where a time is optional, as in compose's, it may have been that of the next layer, which is then tried with it too.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from piwik_import.clock import split_form
 from piwik_import.errors import FormatError, FormatStringError
 from piwik_import.parsers import json_lines, paths, tables
 from piwik_import.parsers.encoding import latin1
@@ -65,26 +68,68 @@ class Wrapper:
     samples: tuple[Mapping[str, Any], ...] = ()
     file: str = ""
     """Where it is described, if that is none of the files that come along."""
+    outer: Wrapper | None = None
+    """What is around it in turn."""
+
+    @property
+    def layers(self) -> list[Wrapper]:
+        """It and what is around it, the outermost first."""
+        return [self] if self.outer is None else [*self.outer.layers, self]
+
+    @property
+    def label(self) -> str:
+        """What people are told, and may say."""
+        return self.name if self.outer is None else f"{self.name} in {self.outer.label}"
 
     @property
     def has_parts(self) -> bool:
         """Whether a message may be spread over several lines."""
-        return bool(self.goes_on or self.ends)
+        return any(one.goes_on or one.ends for one in self.layers)
 
     @property
     def detail(self) -> int:
         """How much it may say of a line: of two that say as much, the one that could say no more is meant."""
-        return len(self.json) if self.regex is None else self.regex.count("(?P<")
+        return sum(len(one.json) if one.regex is None else one.regex.count("(?P<") for one in self.layers)
 
     @property
     def time_form(self) -> str | None:
         """The form of its time; None if it has none."""
+        if self.outer is not None:
+            forms = [one.time_form for one in self.timed]
+            return None if not forms else forms[-1] if len({*forms}) == 1 else "any"
         if self.regex is not None:
             return self.time if "(?P<time>" in self.regex else None
         return "any" if "time" in self.json else None
 
+    @property
+    def timed(self) -> list[Wrapper]:
+        """The layers, each for itself, whose times count: those with a year, and of forms that go together."""
+        alone = [replace(one, outer=None) for one in self.layers]
+        forms = {one.name: split_form(form)[0] for one in alone if (form := one.time_form) is not None}
+        timed = [one for one in alone if one.name in forms]
+        dated = [one for one in timed if forms[one.name] != "syslog"] or timed[-1:]
+        return dated if all(forms[one.name] in ("iso8601", "any") for one in dated) else dated[-1:]
+
     def compile(self) -> Unwrap:
-        """Return the function that takes a line out of it. Raises FormatError."""
+        """Return the function that takes a line out of it, and of what is around it. Raises FormatError."""
+        own = self.compile_layer()
+        if self.outer is None:
+            return own
+        outer, timed = self.outer.compile(), {one.name for one in self.timed}
+
+        def unwrap(line: str) -> Unwrapped | None:
+            around = outer(line)
+            within = None if around is None else next_layer(own, around)
+            if around is None or within is None:
+                return around
+            streams = [one for one in (around.stream, within.stream) if one is not None]
+            time = (within.time if self.name in timed else None) or around.time
+            return Unwrapped(within.message, time, " ".join(streams) or None, around.goes_on or within.goes_on)
+
+        return unwrap
+
+    def compile_layer(self) -> Unwrap:
+        """As `compile`, without what is around it."""
         try:
             return self._compile_regex(self.regex) if self.regex is not None else self._compile_json()
         except (ValueError, FormatStringError) as error:
@@ -116,7 +161,7 @@ class Wrapper:
             if not line.lstrip().startswith("{"):
                 return None
             try:
-                values = json_lines.load(line)
+                values = json_lines.load_json(line)
             except BadLine:
                 return None
             message = _text(get["message"](values))
@@ -150,31 +195,58 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def around(unwrap: Unwrap, parse: Parser, *, give_time: Callable[[str, str], str] | None = None) -> Parser:
+def next_layer(unwrap: Unwrap, around: Unwrapped) -> Unwrapped | None:
+    """Take a message out of what the layer around it has left, or of that and the time that it took."""
+    return unwrap(around.message) or (unwrap(f"{around.time} {around.message}") if around.time else None)
+
+
+def around(wrapper: Wrapper, parse: Parser, *, give_time: Callable[[str, str], str] | None = None) -> Parser:
     """Return the parser of wrapped lines, of which `parse` reads what is within.
 
     `give_time` joins the wrapper's time and a line that `parse` could not read without. What does not even begin as
     the lines of the log do is another program's, and no invalid line. Lines that are not wrapped are read as they are.
+
+    Raises FormatError.
     """
+    timed = {one.name for one in wrapper.timed}
+    layers = [(one.compile_layer(), one.name in timed) for one in wrapper.layers]
 
     def parse_within(text: str) -> Record:
-        line, time = text, None
-        parts = [unwrap(part) for part in text.split("\n")] if "\n" in text else [unwrap(text)]
-        if all(part is not None for part in parts):
-            line = "".join([part.message for part in parts if part is not None])
-            time = parts[-1].time if parts[-1] is not None else None
-            if not line.strip():
+        time: str | None = None
+        held: list[Unwrapped] = []
+        for unwrap, tells in layers:
+            if held:
+                parts = [next_layer(unwrap, one) for one in held]
+            else:
+                parts = [unwrap(line) for line in text.split("\n")] if "\n" in text else [unwrap(text)]
+            found = [part for part in parts if part is not None]
+            if len(found) < len(parts):
+                break
+            held = found if len(found) == 1 else _joined(found)
+            text = held[0].message if len(held) == 1 else "\n".join([one.message for one in held])
+            time = held[-1].time or time if tells else time
+            if not text.strip():
                 raise OtherLine("there is nothing within")
         if give_time is not None:
             if time is None:
                 raise OtherLine("neither the line nor what is around it says the time")
-            line = give_time(time, line)
+            text = give_time(time, text)
         try:
-            return parse(line)
+            return parse(text)
         except Stranger as error:
             raise OtherLine(str(error)) from None
 
     return parse_within
+
+
+def _joined(parts: Sequence[Unwrapped]) -> list[Unwrapped]:
+    """Put the parts of messages together; of several messages each is a part of what is within the next layer."""
+    messages, begun = [], ""
+    for part in parts:
+        if not part.goes_on or part is parts[-1]:
+            messages.append(part._replace(message=begun + part.message))
+        begun = begun + part.message if part.goes_on else ""
+    return messages
 
 
 def folder() -> Path:
