@@ -71,6 +71,7 @@ def express(line):
         unfit, static, url, download = {request}
         took = {generation_time}
         refused = {status}
+        uid = {user}
         reason = unfit or refused or static
         if reason is not None:
             return reason
@@ -78,7 +79,6 @@ def express(line):
         if reason is not None:
             return reason
         urlref = {referrer}
-        uid = {user}
     except ValueError:
         return None
     size = {length}

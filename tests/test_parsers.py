@@ -138,13 +138,21 @@ USERS = {
     "jane@example.org": "jane@example.org",
     r"J\xc3\xb6rg": "Jörg",
     "a]b": "a]b",
-    "- -": "- -",
+    "-x y": "-x y",
 }
 
 
 @pytest.mark.parametrize(("logged", "user"), USERS.items(), ids=USERS)
 def test_a_user_is_what_stands_before_the_bracket(logged, user):
     assert combined(line(user=logged)).user == user
+
+
+@pytest.mark.parametrize("logged", ["- -", "- jane", "- 0.005"])
+def test_a_dash_and_more_is_no_user_but_one_field_more_than_the_format_has(logged):
+    # www.example.org 192.0.2.1 - - […]: all of a virtual host's visitors would be one user.
+    assert reason(combined, line(ip="www.example.org", user=logged)) == (
+        f"user: '{logged}' is no name of a user: is there one field more before the time?"
+    )
 
 
 ADDRESSES = {

@@ -71,6 +71,8 @@ def _day(form: str) -> Convert:
 
 
 def _user(text: str) -> str | None:
+    if text.startswith("- "):  # a name may hold spaces, but this is the user after a virtual host and an address
+        raise ValueError(f"'{printable(text, 60)}' is no name of a user: is there one field more before the time?")
     return None if text == '""' else text  # Apache's word for an empty name
 
 
