@@ -141,7 +141,15 @@ def test_a_scheme_beside_the_host_tells_its_port():
     hosts = {"a.example": "a.example:443", "a.example:443": "a.example:443", "a.example:8443": "https://a.example:8443"}
     for host, expected in hosts.items():
         assert parse(json.dumps({"t": 1, "p": "/", "h": host, "s": "HTTPS"})).host == expected
-    assert parse('{"t":1,"p":"/","h":"a.example","s":"wss"}').host == "a.example"
+    assert parse('{"t":1,"p":"/","h":"a.example","s":"wss"}').host == "a.example:443"
+    assert parse('{"t":1,"p":"/","h":"a.example","s":"rtmp"}').host == "a.example"
+    by_version = compile_json({"time": "t:epoch", "path": "p", "host": "h", "scheme": "tls.version:tls"})
+    for tls, expected in {
+        '{"version":772}': "a.example:443",
+        '{"version":"off"}': "a.example:80",
+        "{}": "a.example",
+    }.items():
+        assert by_version(f'{{"t":1,"p":"/","h":"a.example","tls":{tls}}}').host == expected
 
 
 def test_lines_that_tell_of_no_request_are_known_for_what_they_are():

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from piwik_import.clock import FORMS, split_form
 from piwik_import.memo import Memo
-from piwik_import.parsers import request
+from piwik_import.parsers import request, urls
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.extra import Extra
 from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUEST_PARTS, REQUESTS, converter, two_parts
@@ -204,6 +204,9 @@ def _compile(
     for word, several in picks.items():
         if word in values and word not in ("time", "request"):
             values[word] = _alternatives(names, word, several)
+    if {"host", "scheme"} <= picks.keys():
+        names["with_scheme"] = Memo(lambda pair: urls.with_scheme(*pair))
+        values["host"] = f"with_scheme[{values['host']}, {_alternatives(names, 'scheme', picks['scheme'])}]"
     time = picks["time"][0]
     if is_whole(time.form):
         values["time"] = _alternatives(names, "time", [time])

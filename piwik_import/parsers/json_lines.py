@@ -92,7 +92,7 @@ HOST = Record._fields.index("host")
 
 def is_usual(keys: Keys) -> bool:
     """Tell whether `texts` gives of most objects what the parser does: each field has one place, a key."""
-    if keys.keys() & {"scheme", "forwarded"} or ("request" in keys and keys.keys() & {*REQUEST_PARTS}):
+    if "forwarded" in keys or ("request" in keys and keys.keys() & {*REQUEST_PARTS}):
         return False
     places = [(name, *paths.split(spec)) for name, spec in keys.items() if isinstance(spec, str)]
     return (

@@ -44,7 +44,7 @@ def pasted(string: str) -> Named | None:
         return Named("", found[1].replace('\\"', '"'))
     if re.match(r"\s*log_format\s", string):
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
-    if found := re.fullmatch(r"\s*(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
+    if found := re.fullmatch(r"\s*(?:escape=(?:default|json|none)\s+)?(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
         string = f"log_format nginx {found[0].rstrip(' ;')};"
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     return None
