@@ -3,8 +3,8 @@
     only = { logger = "http.log.access*", "request.method" = true }
 
 A format names keys of an object, or named pieces of a pattern, and what they must be: a text in which ``*`` stands
-for anything, a list of such texts, or ``true`` for whatever is there. A line that lacks any of it is no invalid line,
-but one about something else.
+for anything, a list of such texts, or ``true`` for whatever is there. An empty text is a key that is not there. A
+line that lacks any of it is no invalid line, but one about something else.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def _test(path: str, wanted: Condition) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
         if isinstance(value, bool):
             value = str(value).lower()
+        if value is None:
+            return "" in texts
         return isinstance(value, str | int | float) and fullmatch(str(value)[:LONGEST]) is not None
 
     return fits
