@@ -141,6 +141,31 @@ STRINGS = {
         f'example.org https [{CLF}] "GET / HTTP/1.1"',
         {"host": "example.org:443"},
     ),
+    "nginx columns": (
+        "$remote_addr|$time_local|$request_method|$uri|$args|$status",
+        f"192.0.2.1|{CLF}|GET|/a b|x=1|200",
+        {"time": WHEN, "path": "/a b", "query": "x=1", "status": 200},
+    ),
+    "nginx directive without its end": (
+        "log_format mine '$remote_addr [$time_local] ' '$request_uri'",
+        f"192.0.2.1 [{CLF}] /a?b",
+        {"ip": "192.0.2.1", "query": "b"},
+    ),
+    "apache seconds with a fraction": (
+        '%h %{sec}t.%{msec_frac}t "%r"',
+        '192.0.2.1 1795248902.250 "GET / HTTP/1.1"',
+        {"time": WHEN.replace(microsecond=250_000)},
+    ),
+    "apache strftime's seconds with a fraction": (
+        '%h %{begin:%s}t.%{begin:usec_frac}t "%r"',
+        '192.0.2.1 1795248902.250001 "GET / HTTP/1.1"',
+        {"time": WHEN.replace(microsecond=250_001)},
+    ),
+    "apache a fraction apart": (
+        '%h %t %{msec_frac}t "%r"',
+        f'192.0.2.1 [{CLF}] 250 "GET / HTTP/1.1"',
+        {"time": WHEN, "path": "/"},
+    ),
     "nginx time without brackets": ("$remote_addr $time_local $request_uri", f"192.0.2.1 {CLF} /", {"time": WHEN}),
     "nginx upstreams": (
         '$upstream_addr $upstream_response_time $status [$time_local] "$request"',
