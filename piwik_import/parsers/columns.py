@@ -95,7 +95,7 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
     if "time" not in columns.words or not {*REQUESTS} & {*columns.words}:
         raise ValueError("it needs time and one of request, target, path")
     for spec in (spec for specs in columns.fields_of.values() for spec in specs):
-        _read_form(*spec.partition(":")[::2])
+        read_form(*spec.partition(":")[::2])
     if columns.separator and columns.separator not in SEPARATORS:
         raise ValueError(f"no such separator: {columns.separator}; known are {', '.join(SEPARATORS)}")
     names = columns.names(header)
@@ -125,7 +125,7 @@ def _refuse(reason: str) -> Parser:
     return refuse
 
 
-def _read_form(name: str, form: str) -> None:
+def read_form(name: str, form: str) -> None:
     """Raise KeyError or ValueError if there is no such form."""
     if name == "time" and not is_whole(form):
         two_parts({"date": "", "time": form})

@@ -78,7 +78,7 @@ def compile_json(keys: Keys, wanted: Sequence[str] = (), only: Mapping[str, Cond
         found = [get[name](values) for name in fields]
         found.insert(at, read_request(values))
         if found[at].problem == "empty_request" and is_about_a_request is None and not _asks(values, keys):
-            raise BadLine("the object tells of no request")
+            raise OtherLine("the object tells of no request")
         if with_scheme:
             found[HOST] = urls.with_scheme(found[HOST], get["scheme"](values))
         found.append(extra(values) if extra is not None else None)
