@@ -191,8 +191,9 @@ class Pieces:
 
     def _page(self, texts: str | tuple[str, ...]) -> Page:
         parts = [texts] if isinstance(texts, str) else [*texts]
-        host, scheme = (self._read[name](parts.pop(0)) if name in self._names else None for name in ("host", "scheme"))
-        host = with_scheme(host, scheme)
+        host = self._read["host"](parts.pop(0)) if "host" in self._names else None
+        if "scheme" in self._names:
+            host = with_scheme(host, self._read["scheme"](parts.pop(0)))
         request = self._read["request"](parts if len(parts) > 1 else parts[0])
         unfit = self._filters.of_target(request, host)
         static = None if unfit else self._filters.of_path(request.path)
