@@ -25,6 +25,7 @@ from piwik_import.parsers import begin
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.fields import ABSENT, REQUEST_PARTS
 from piwik_import.parsers.record import Record, Request, Texts
+from piwik_import.parsers.urls import with_scheme
 from piwik_import.tracking import Hit, Value, writer
 
 Fate = tuple[str, int] | str
@@ -34,7 +35,7 @@ Express = Callable[[str], Fate | None]
 """The short way: a line to its fate; None if it has to go the long way."""
 
 FIELDS = {
-    *"ip time request status length referrer user_agent host user generation_time duration".split(),
+    *"ip time request status length referrer user_agent host scheme user generation_time duration".split(),
     *REQUEST_PARTS,
 }
 DEFINITION = {*"name title source aliases pattern json time_is others recognised samples file".split()}
@@ -75,6 +76,7 @@ def express(line):
         cdt = {time}
         unfit, static, url, download = {request}
         took = {generation_time}
+        uid = {user}
         reason = unfit or refused or static
         if reason is not None:
             return reason
@@ -82,7 +84,6 @@ def express(line):
         if reason is not None:
             return reason
         urlref = {referrer}
-        uid = {user}
     except ValueError:
         return None
     size = {length}
@@ -165,10 +166,10 @@ class Pieces:
         return "".join(parts[: names.index("url")])[1:], "".join(parts[names.index("cdt") + 1 :])
 
     def _page_texts(self) -> list[str]:
-        """Return the texts that a page depends on: the request, in one or in parts, after the host if there is one."""
+        """Return the texts that a page depends on: the request, in one or in parts, after a host and a scheme."""
         parts = ("request",) if "request" in self._names else REQUEST_PARTS
         texts = [name if name in self._names else repr(ABSENT) for name in parts]
-        return ["host", *texts] if "host" in self._names else texts
+        return [*(name for name in ("host", "scheme") if name in self._names), *texts]
 
     def _part(self, name: str, value: Value) -> str:
         return f"&{self._writers[name](value)}"
@@ -210,6 +211,8 @@ class Pieces:
     def _page(self, texts: str | tuple[str, ...]) -> Page:
         parts = [texts] if isinstance(texts, str) else [*texts]
         host = self._read["host"](parts.pop(0)) if "host" in self._names else None
+        if "scheme" in self._names:
+            host = with_scheme(host, self._read["scheme"](parts.pop(0)))
         request = self._read["request"](parts if len(parts) > 1 else parts[0])
         unfit = self._filters.of_target(request, host)
         static = None if unfit else self._filters.of_path(request.path)

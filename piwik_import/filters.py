@@ -94,9 +94,11 @@ class Filters:
 
     def of_path(self, path: str) -> str | None:
         """Return the reason that lies in the kind of file."""
-        if not self._settings.static and is_static(path) and extension(path) not in self._settings.downloads:
-            return "static"
-        return None
+        if self._settings.static or not is_static(path):
+            return None
+        # A site may offer its .json for download; its /robots.txt is for robots, whatever its other texts are.
+        is_download = path not in STATIC_PATHS and extension(path) in self._settings.downloads
+        return None if is_download else "static"
 
     def of_agent(self, agent: str | None) -> str | None:
         """Return the reason that lies in the client's program."""

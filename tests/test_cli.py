@@ -470,6 +470,15 @@ def test_a_log_that_no_format_knows_is_read_as_the_options_say(run_program, tmp_
     assert hit["url"] == "http://localhost/a?b"
 
 
+def test_objects_that_are_about_no_request_are_left_out_of_a_log_in_generic_json(run_program, tmp_path):
+    log = tmp_path / "app.ndjson"
+    asked = '{"time":"2026-01-01T00:00:00Z","path":"/a","status":200,"remote_addr":"203.0.113.4"}'
+    log.write_text(f'{asked}\n{{"time":"2026-01-01T00:00:01Z","level":"info","msg":"started"}}\n{asked}\n')
+    outcome = run_program("--dry-run", "--summary", "json", log)
+    summary = json.loads(outcome.stdout)
+    assert (outcome.code, summary["lines"]["invalid"], summary["lines"]["filtered"]["other"]) == (0, 0, 1)
+
+
 def test_options_that_may_be_repeated_are_lists_in_the_configuration(run_program, tmp_path):
     log = tmp_path / "odd.ndjson"
     log.write_text(f"{ODD}\n")
@@ -487,6 +496,8 @@ def test_options_that_may_be_repeated_are_lists_in_the_configuration(run_program
         (("--field", "time"), "--field time: write it as NAME=PATH"),
         (("--field", "agent=ua"), "--field: no such field: agent"),
         (("--field", "ip=a..b"), "--field: 'a..b' is no path"),
+        (("--field", "time=when:foo"), "--field: time: there is no form 'foo'"),
+        (("--field", "generation_time=took:min"), "--field: generation_time: there is no form 'min'"),
         (("--field", "ip=nope"), "--field ip: the format combined has no piece nope; it has none."),
         (("--wrapper", "dockr"), "--wrapper dockr: there is no such wrapper; there are aws_logs_tail"),
     ],

@@ -190,6 +190,27 @@ def test_an_agent_is_given_back_its_spaces(form, text, expected):
     assert converter("user_agent", form)[text] == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "values", "host"),
+    [
+        ("iis", "s-port cs-host", "443 www.example.org", "www.example.org:443"),
+        ("iis", "s-port cs-host", "8443 www.example.org:8443", "www.example.org:8443"),
+        ("iis", "s-port cs-host", "80 www.example.org", "www.example.org"),  # TLS may have ended before
+        ("iis", "s-port", "443", None),
+        ("netscaler", "s-port cs(Host)", "443 www.example.org", "www.example.org:443"),
+        ("cloudfront", "cs-protocol x-host-header", "https\twww.example.org", "www.example.org:443"),
+        ("cloudfront", "cs-protocol cs(Host)", "wss\td1.cloudfront.net", "d1.cloudfront.net:443"),
+        ("cloudfront", "cs-protocol x-host-header", "http\twww.example.org", "www.example.org:80"),
+        ("cloudfront", "cs-protocol x-host-header", "-\twww.example.org", "www.example.org"),
+    ],
+)
+def test_the_scheme_is_that_of_its_column(name, fields, values, host):
+    between = "\t" if name == "cloudfront" else " "
+    fields = f"date time c-ip cs-method cs-uri-stem {fields}"
+    line = between.join(["2026-11-21", "08:15:02", "192.0.2.8", "GET", "/a", values])
+    assert KNOWN[name].under(Header(fields=fields)).compile()(line).host == host
+
+
 def test_a_list_of_addresses_in_a_custom_column_comes_before_the_proxys():
     fields = "date time cs-uri-stem c-ip X-Forwarded-For sc-substatus"
     for forwarded, ip in [("192.0.2.7,+10.0.0.1", "192.0.2.7"), ("-", "10.9.9.9"), ("2001:db8::1", "2001:db8::1")]:

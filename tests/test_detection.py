@@ -143,6 +143,14 @@ def test_a_log_in_which_the_format_changes_is_read_in_all_of_them():
     assert [found.compile()(line).host for line in (COMBINED, VHOST_COMBINED, COMMON)][::2] == [None, None]
 
 
+def test_the_lines_of_a_virtual_host_without_a_port_are_read_as_such_among_others_too():
+    hosted = f"www.example.org {COMBINED}"
+    found = recognise("log", [*[COMBINED] * 9, *[hosted] * 3], KNOWN.values())
+    assert found.label == "combined and vhost_combined"
+    record = found.compile()(hosted)
+    assert (record.host, record.ip, record.user) == ("www.example.org", found.compile()(COMBINED).ip, None)
+
+
 @pytest.mark.parametrize("odd", [[COMMON], [ERROR] * 9, [SSHD] * 9, [COMBINED[:70]] * 9])
 def test_a_few_odd_lines_and_those_of_another_log_are_no_second_format(odd):
     assert recognise("log", [*[COMBINED] * 40, *odd], KNOWN.values()).label == "combined"

@@ -235,6 +235,31 @@ def test_what_comes_near_nothing_is_shown_as_it_is(explained, run_here):
     assert r"user \x1b[31mred" in shown
 
 
+@pytest.mark.parametrize(
+    ("lines", "options", "helps"),
+    [
+        ("2026-11-22 10:00:01 203.0.113.9 GET /a 200\n", (), "--w3c-fields 'NAMES'"),
+        (
+            "#Fields: day hour c-ip\n2026-11-22 10:00:01 203.0.113.9\n",
+            ("--format", "iis"),
+            "--w3c-map-field A=B",
+        ),
+        (
+            "22.11.2026 10h00 203.0.113.9 /a\n",
+            ("--log-format-regex", r"(?P<date>\S+ \S+) (?P<ip>\S+) (?P<path>\S+)"),
+            "--log-date-format",
+        ),
+    ],
+    ids=["columns without names", "columns by other names", "a regular expression"],
+)
+def test_the_options_that_may_help_are_those_of_the_log_at_hand(lines, options, helps, run_here, tmp_path):
+    log = tmp_path / "odd.log"
+    log.write_text(lines)
+    outcome = run_here("explain", *options, log)
+    assert outcome.code == 2
+    assert helps in outcome.stdout.split("What may help:")[1]
+
+
 def test_an_import_of_such_a_log_names_the_command_that_explains_it(run_here, tmp_path):
     (tmp_path / "access.log").write_text(UNUSUAL)
     outcome = run_here("--dry-run", "access.log")
@@ -362,6 +387,12 @@ def test_a_regular_expression_shows_its_groups(explained):
     assert (found["format"], pieces(first)["target"], first["fate"]) == ("regex", "/a", "hit")
     assert (second["fate"], second["expected"]) == ("invalid", "what ' ' matches")
     assert second["text"][second["column"] - 1 :].startswith(" 200") is False
+
+
+def test_of_two_programs_that_write_into_one_log_both_formats_are_named(explained, run_here):
+    found = explained(line_of("a") + "example.org:443 " + line_of("b"))
+    assert (found["format"], found["also"]) == ("vhost_combined", "combined")
+    assert run_here("explain", "access.log").stdout.splitlines()[1].startswith("  and combined, Combined log format")
 
 
 def test_runners_up_are_named_with_their_shares(explained, run_here):

@@ -263,6 +263,26 @@ def test_a_request_in_parts_comes_to_the_same_either_way():
     )
 
 
+@pytest.mark.parametrize(
+    "json", [{}, {"ip": "i", "time": "t", "scheme": "s", "host": "h", "target": "u"}], ids=["pattern", "json"]
+)
+def test_a_host_with_its_scheme_comes_to_the_same_either_way(json):
+    line = '{{"i": "{}", "t": "{}", "s": "{}", "h": "{}", "u": "{}"}}' if json else "{} [{}] {}://{}{}"
+    pattern = None if json else "{ip} [{time}] {scheme}://{host}{target}"
+    how = Plan(0, replace(catalogue.named("common"), name="schemes", json=json, pattern=pattern), *USUAL)
+    rows = [
+        line.format("192.0.2.1", TIMES[2], scheme, host, target)
+        for scheme in ("http", "https", "HTTPS", "wss", "rtmp", "-")
+        for host in ("example.org", "example.org:443", "example.org:8443", "other.example:80", "-", "a b")
+        for target in ("/", "/a?b=c", "/a.css", "/a.pdf")
+    ]
+    short, long = translated("\n".join(rows).encode(), ways(how))
+    assert short == long
+    query, _ = fate(rows[4], how)
+    assert "&url=http://example.org:443/&" in query
+    assert "&url=https://example.org/&" in fate(rows[24], how)[0]
+
+
 @pytest.mark.parametrize("name", [one.name for one in catalogue.known().values() if "time" in one.fields])
 def test_every_sample_of_every_format_comes_to_the_same_either_way(name):
     lines = [str(sample["line"]) for one in catalogue.known().values() for sample in one.samples]
@@ -384,7 +404,7 @@ def test_what_is_not_known_there_sends_the_lines_the_long_way():
     assert not applies(replace(known, also=catalogue.named("common")), *USUAL)
     keys = {"time": "t:iso8601", "path": "p"}
     assert applies(replace(known, pattern=None, json=keys), *USUAL)
-    for more in ({"path": ["p", "q"]}, {"path": "a.p"}, {"target": "u:absolute"}, {"scheme": "s"}, {"request": "r"}):
+    for more in ({"path": ["p", "q"]}, {"path": "a.p"}, {"target": "u:absolute"}, {"request": "r"}):
         assert not applies(replace(known, pattern=None, json=keys | more), *USUAL)
     assert not applies(replace(known, pattern=None, json=keys, only={"x": True}), *USUAL)
     assert not applies(replace(known, pattern=None, json=keys, spread=True), *USUAL)

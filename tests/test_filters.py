@@ -183,3 +183,11 @@ def test_bots_come_from_the_list(agent, bot):
 
 def test_a_record_without_an_agent_is_no_bot():
     assert Filters(NONE)(record(agent=None)) is None
+
+
+def test_robots_txt_is_static_although_texts_are_downloads():
+    filters = Filters(FilterSettings(downloads=DOWNLOADS))
+    assert "txt" in DOWNLOADS
+    assert filters(record("GET /robots.txt HTTP/1.1")) == "static"
+    assert filters(record("GET /licence.txt HTTP/1.1")) is None
+    assert Filters(FilterSettings(static=True, downloads=DOWNLOADS))(record("GET /robots.txt HTTP/1.1")) is None

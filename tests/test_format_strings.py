@@ -125,7 +125,48 @@ STRINGS = {
     "nginx epoch and a URL": (
         "$msec|$scheme://$host$request_uri|$request_method|$status",
         "1795248902.000|https://example.org/a?b=c|POST|302",
-        {"time": WHEN, "host": "example.org", "path": "/a", "query": "b=c", "method": "POST", "status": 302},
+        {"time": WHEN, "host": "example.org:443", "path": "/a", "query": "b=c", "method": "POST", "status": 302},
+    ),
+    "nginx scheme of the proxy before it": (
+        "$host $http_x_forwarded_proto [$time_local] $uri",
+        f"example.org https [{CLF}] /",
+        {"host": "example.org:443"},
+    ),
+    "nginx https, or nothing": ("$host $https [$time_local] $uri", f"example.org - [{CLF}] /", {"host": "example.org"}),
+    "nginx objects with the scheme": (
+        """escape=json '{"t":"$msec","h":"$host","s":"$scheme","u":"$request_uri"}'""",
+        '{"t":"1795248902.000","h":"example.org:8443","s":"https","u":"/a"}',
+        {"time": WHEN, "host": "https://example.org:8443", "path": "/a"},
+    ),
+    "apache scheme of the proxy before it": (
+        '%v %{X-Forwarded-Proto}i %t "%r"',
+        f'example.org https [{CLF}] "GET / HTTP/1.1"',
+        {"host": "example.org:443"},
+    ),
+    "nginx columns": (
+        "$remote_addr|$time_local|$request_method|$uri|$args|$status",
+        f"192.0.2.1|{CLF}|GET|/a b|x=1|200",
+        {"time": WHEN, "path": "/a b", "query": "x=1", "status": 200},
+    ),
+    "nginx directive without its end": (
+        "log_format mine '$remote_addr [$time_local] ' '$request_uri'",
+        f"192.0.2.1 [{CLF}] /a?b",
+        {"ip": "192.0.2.1", "query": "b"},
+    ),
+    "apache seconds with a fraction": (
+        '%h %{sec}t.%{msec_frac}t "%r"',
+        '192.0.2.1 1795248902.250 "GET / HTTP/1.1"',
+        {"time": WHEN.replace(microsecond=250_000)},
+    ),
+    "apache strftime's seconds with a fraction": (
+        '%h %{begin:%s}t.%{begin:usec_frac}t "%r"',
+        '192.0.2.1 1795248902.250001 "GET / HTTP/1.1"',
+        {"time": WHEN.replace(microsecond=250_001)},
+    ),
+    "apache a fraction apart": (
+        '%h %t %{msec_frac}t "%r"',
+        f'192.0.2.1 [{CLF}] 250 "GET / HTTP/1.1"',
+        {"time": WHEN, "path": "/"},
     ),
     "nginx time without brackets": ("$remote_addr $time_local $request_uri", f"192.0.2.1 {CLF} /", {"time": WHEN}),
     "nginx upstreams": (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piwik_import import framing
-from piwik_import.parsers import catalogue, paths
+from piwik_import.parsers import catalogue, paths, wrappers
 from piwik_import.parsers.detection import recognise
 from piwik_import.parsers.json_lines import compile_json
 from piwik_import.parsers.record import BadLine, OtherLine
@@ -141,7 +141,15 @@ def test_a_scheme_beside_the_host_tells_its_port():
     hosts = {"a.example": "a.example:443", "a.example:443": "a.example:443", "a.example:8443": "https://a.example:8443"}
     for host, expected in hosts.items():
         assert parse(json.dumps({"t": 1, "p": "/", "h": host, "s": "HTTPS"})).host == expected
-    assert parse('{"t":1,"p":"/","h":"a.example","s":"wss"}').host == "a.example"
+    assert parse('{"t":1,"p":"/","h":"a.example","s":"wss"}').host == "a.example:443"
+    assert parse('{"t":1,"p":"/","h":"a.example","s":"rtmp"}').host == "a.example"
+    by_version = compile_json({"time": "t:epoch", "path": "p", "host": "h", "scheme": "tls.version:tls"})
+    for tls, expected in {
+        '{"version":772}': "a.example:443",
+        '{"version":"off"}': "a.example:80",
+        "{}": "a.example",
+    }.items():
+        assert by_version(f'{{"t":1,"p":"/","h":"a.example","tls":{tls}}}').host == expected
 
 
 def test_lines_that_tell_of_no_request_are_known_for_what_they_are():
@@ -157,6 +165,16 @@ def test_lines_that_tell_of_no_request_are_known_for_what_they_are():
             parse(json.dumps(good | other))
     with pytest.raises(OtherLine):
         parse("DEBUG: a plug-in says hello")
+    either = compile_json({"time": "t:epoch", "path": "p"}, only={"a.b": ["true", ""], "c": ["*"]})
+    for text in (
+        '{"t":1,"p":"/","c":1,"a":{"b":true}}',
+        '{"t":1,"p":"/","c":"x","a":{}}',
+        '{"t":1,"p":"/","c":"","a":{"b":""}}',
+    ):
+        assert either(text).path == "/"
+    for text in ('{"t":1,"p":"/","c":1,"a":{"b":false}}', '{"t":1,"p":"/","a":{"b":true}}'):
+        with pytest.raises(OtherLine):
+            either(text)
     with pytest.raises(BadLine, match="no JSON") as caught:  # an object that was cut is no other line
         parse(json.dumps(good)[:-5])
     assert not isinstance(caught.value, OtherLine)
@@ -312,3 +330,62 @@ TOO_LITTLE = [b"", b"a", b"[", b"[\n", b"[\n {", b"{\n", b'{"a":1}', b"[error] {
 @pytest.mark.parametrize("head", [*ENOUGH, *TOO_LITTLE])
 def test_of_a_pipe_so_much_is_waited_for_that_its_shape_can_be_told(head):
     assert framing.is_enough(head) is (head in ENOUGH)
+
+
+@pytest.mark.parametrize(
+    ("name", "visitors", "others"),
+    [
+        (
+            "cloudflare",
+            ['"WorkerSubrequest":false', '"ClientRequestSource":"eyeball"', '"ClientRequestSource":"orangeToOrange"'],
+            [
+                '"WorkerSubrequest":true',
+                '"ClientRequestSource":"edgeWorkerFetch"',
+                '"ClientRequestSource":"healthcheck"',
+            ],
+        ),
+        (
+            "azure_front_door",
+            ['"properties":{"isReceivedFromClient":true,'],
+            ['"properties":{"isReceivedFromClient":false,'],
+        ),
+    ],
+)
+def test_a_request_that_a_network_makes_of_a_visitors_is_not_counted_again(name, visitors, others):
+    known = catalogue.named(name)
+    parse, line = known.compile(), str(known.samples[0]["line"])
+
+    def with_key(key: str) -> str:
+        return line.replace('"properties":{', key) if key.endswith("{") or "{" in key else "{" + key + "," + line[1:]
+
+    for key in visitors:
+        assert parse(with_key(key)) == parse(line)
+    for key in others:
+        with pytest.raises(OtherLine):
+            parse(with_key(key))
+
+
+HEROKU = {
+    "heroku": (
+        "2026-11-21T08:15:02.1+00:00 app[web.1]: server started on port: 24830",
+        "2026-11-21T08:15:02.1+00:00 heroku[web.1]: State changed from starting to up",
+        "2026-11-21T08:15:02.1+00:00 app[heroku-redis]: source=REDIS sample#active-connections=4",
+    ),
+    "heroku_drain": (
+        "160 <190>1 2026-11-21T08:15:02.1+00:00 host app web.1 - 2026-11-21 08:15:02,1 [WARNING] users:58",
+        "<45>1 2026-11-21T08:15:02.1+00:00 host heroku web.1 - State changed from starting to up",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HEROKU)
+def test_in_herokus_logs_the_lines_of_the_dynos_are_other_programs(name):
+    known = catalogue.named(name)
+    requests = [str(sample["line"]) for sample in known.samples]
+    found = recognise(
+        "log", [*HEROKU[name] * 5, *requests], catalogue.recognisable(), [None, *wrappers.known().values()]
+    )
+    assert found is known
+    fates = [*found.records([*HEROKU[name], *requests])]
+    assert [type(fate) for fate in fates[: len(HEROKU[name])]] == [OtherLine] * len(HEROKU[name])
+    assert not any(isinstance(fate, BadLine) for fate in fates[len(HEROKU[name]) :])

@@ -17,7 +17,7 @@ from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.fields import host
 from piwik_import.parsers.json_lines import compile_json
 from piwik_import.parsers.pattern import Pattern, pieces_of
-from piwik_import.parsers.record import BadLine, Request, split_port
+from piwik_import.parsers.record import BadLine, OtherLine, Request, split_port
 from piwik_import.parsers.request import from_line, from_parts
 
 PARSERS = {name: one.compile() for name, one in catalogue.known().items() if "time" in one.fields}
@@ -139,13 +139,21 @@ USERS = {
     "jane@example.org": "jane@example.org",
     r"J\xc3\xb6rg": "Jörg",
     "a]b": "a]b",
-    "- -": "- -",
+    "-x y": "-x y",
 }
 
 
 @pytest.mark.parametrize(("logged", "user"), USERS.items(), ids=USERS)
 def test_a_user_is_what_stands_before_the_bracket(logged, user):
     assert combined(line(user=logged)).user == user
+
+
+@pytest.mark.parametrize("logged", ["- -", "- jane", "- 0.005"])
+def test_a_dash_and_more_is_no_user_but_one_field_more_than_the_format_has(logged):
+    # www.example.org 192.0.2.1 - - […]: all of a virtual host's visitors would be one user.
+    assert reason(combined, line(ip="www.example.org", user=logged)) == (
+        f"user: '{logged}' is no name of a user: is there one field more before the time?"
+    )
 
 
 ADDRESSES = {
@@ -536,7 +544,8 @@ def test_a_request_line_in_json_is_taken_apart():
     parse = compile_json({"time": "t:epoch", "request": "r"})
     assert parse('{"t": 1602363336.0, "r": "GET /a?b HTTP/1.1"}').request == Request("GET", "/a", "b")
     assert parse('{"t": 1602363336, "r": "-"}').request == EMPTY
-    assert reason(parse, '{"t": "1602363336"}') == "the object tells of no request"
+    with pytest.raises(OtherLine, match="the object tells of no request"):
+        parse('{"t": "1602363336"}')
 
 
 def test_path_and_query_and_method_in_json_are_put_together():
@@ -678,6 +687,7 @@ def test_a_pasted_string_may_have_the_header_forwarded_beside_the_address():
         (Hints(trusted_proxies=["10.0.0.0/33"]), "'10.0.0.0/33' is no network"),
         (Hints(fields={"agent": ["a"]}), "no such field: agent; there are ip"),
         (Hints(fields={"ip": ["a..b"]}), "'a..b' is no path"),
+        (Hints(fields={"generation_time": ["took", "spent:min"]}), "generation_time: there is no form 'min'"),
     ],
 )
 def test_what_the_user_says_wrongly_is_refused_with_the_reason(hints, reason):

@@ -323,6 +323,11 @@ def test_without_any_of_ones_own_there_is_nothing_to_check(run_here, tmp_path):
     )
 
 
+@pytest.mark.parametrize("time", ["2026-11-21T08:15:02Z", "'2026-11-21T08:15:02Z'", "'2026-11-21 09:15:02+01:00'"])
+def test_the_time_of_a_sample_may_be_a_text_as_well(time, own):
+    assert checked(own, BASE + sample(LINE, f"time = {time}")).is_right
+
+
 @pytest.mark.parametrize(
     ("rest", "faults"),
     [

@@ -17,6 +17,7 @@ def as_dict(found: Explanation) -> dict[str, Any]:
         "source": plain(found.source),
         "fits": found.fits,
         "format": known.name if known and found.fits else None,
+        "also": known.also.name if known and known.also else None,
         "nearest": known.name if known and not found.fits else None,
         "wrapper": known.wrapper.label if known and known.wrapper else None,
         "instead": found.instead or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
@@ -15,6 +16,7 @@ from rich.text import Text
 from piwik_import.errors import printable
 from piwik_import.explain.facts import Explanation
 from piwik_import.explain.line import Line, Piece
+from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.ranking import Share
 
@@ -46,6 +48,9 @@ NEXT = {
 }
 """What helps where no format fits."""
 
+DAY_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[ \t]\d\d:\d\d(?::[\d.]+)?[ \t]")
+"""What a row of most W3C logs begins with."""
+
 
 def show(found: Explanation, stream: IO[str], notes: Sequence[str] = ()) -> None:
     """Write an explanation, with what else there is to be said of it."""
@@ -53,7 +58,7 @@ def show(found: Explanation, stream: IO[str], notes: Sequence[str] = ()) -> None
     console = Console(file=stream, width=wide, highlight=False, emoji=False, markup=False)
     rows = [*_head(found, notes), *(row for line in found.lines for row in _line(line, found, console))]
     with console.capture() as capture:
-        for row in rows if found.fits else [*rows, *_next()]:
+        for row in rows if found.fits else [*rows, *_next(found)]:
             console.print(row, soft_wrap=not console.is_terminal and isinstance(row, Text))
     text = capture.get()
     if not console.is_terminal:  # tables end in spaces
@@ -68,7 +73,9 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
     name = printable(found.source)
     rows: list[tuple[str, str]] = []
     if found.fits and known is not None:
-        yield Text.assemble(f"{name}: ", (printable(known.name), "bold green"), f", {printable(known.title)}")
+        yield Text.assemble(f"{name}: ", *_format(known))
+        if known.also is not None:
+            yield Text.assemble("  and ", *_format(known.also))
         more = f", {share.other:,} tell of no request" if share.other else ""
         more += f", {share.invalid:,} invalid" if share.invalid else ""
         chosen = "named" if found.given else "recognised"
@@ -98,6 +105,11 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
     yield _grid([(Text(name, style="dim"), Text(text)) for name, text in rows], [1], least={0: 10})
 
 
+def _format(known: Definition) -> Iterator[str | tuple[str, str]]:
+    yield printable(known.name), "bold green"
+    yield f", {printable(known.title)}"
+
+
 def _runners_up(found: Explanation) -> str:
     """Name what else the log might be."""
     others = [(printable(one.definition.label), one.share) for one in found.others]
@@ -118,9 +130,18 @@ def _share(fit: int, lines: int) -> str:
     return "100 %" if fit else "0 %"
 
 
-def _next() -> Iterator[RenderableType]:
+def _next(found: Explanation) -> Iterator[RenderableType]:
+    known, first = found.definition, found.lines[0].text if found.lines else ""
+    more = {}
+    if known is not None and known.columns is not None:
+        more["--w3c-map-field A=B"] = "which column stands for which, as in my-date=date"
+    elif DAY_AND_TIME.match(first):
+        more["--w3c-fields 'NAMES'"] = "the #Fields line, if it is missing"
+    if known is not None and known.regex is not None:
+        more["--log-date-format"] = "how the group `date` of the regular expression is written"
     yield Text("\nWhat may help:")
-    yield _grid([(Text(option, style="bold"), Text(meaning)) for option, meaning in NEXT.items()], [1], indent=2)
+    rows = [(Text(option, style="bold"), Text(meaning)) for option, meaning in {**more, **NEXT}.items()]
+    yield _grid(rows, [1], indent=2)
 
 
 def _line(line: Line, found: Explanation, console: Console) -> Iterator[RenderableType]:

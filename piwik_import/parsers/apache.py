@@ -54,6 +54,7 @@ HEADERS = {
     "user-agent": Piece(0, field="user_agent"),
     "host": Piece(0, field="host", rank=2),
     "x-forwarded-host": Piece(0, field="host", rank=3),
+    "x-forwarded-proto": Piece(0, field="scheme"),
     "cf-connecting-ip": Piece(0, field="ip", rank=2),
     "true-client-ip": Piece(0, field="ip", rank=2),
     "x-real-ip": Piece(0, field="ip", rank=2),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from piwik_import.clock import FORMS, split_form
 from piwik_import.memo import Memo
-from piwik_import.parsers import request
+from piwik_import.parsers import request, urls
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.extra import Extra
 from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUEST_PARTS, REQUESTS, converter, two_parts
@@ -95,7 +95,7 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
     if "time" not in columns.words or not {*REQUESTS} & {*columns.words}:
         raise ValueError("it needs time and one of request, target, path")
     for spec in (spec for specs in columns.fields_of.values() for spec in specs):
-        _read_form(*spec.partition(":")[::2])
+        read_form(*spec.partition(":")[::2])
     if columns.separator and columns.separator not in SEPARATORS:
         raise ValueError(f"no such separator: {columns.separator}; known are {', '.join(SEPARATORS)}")
     names = columns.names(header)
@@ -125,7 +125,7 @@ def _refuse(reason: str) -> Parser:
     return refuse
 
 
-def _read_form(name: str, form: str) -> None:
+def read_form(name: str, form: str) -> None:
     """Raise KeyError or ValueError if there is no such form."""
     if name == "time" and not is_whole(form):
         two_parts({"date": "", "time": form})
@@ -204,6 +204,9 @@ def _compile(
     for word, several in picks.items():
         if word in values and word not in ("time", "request"):
             values[word] = _alternatives(names, word, several)
+    if {"host", "scheme"} <= picks.keys():
+        names["with_scheme"] = Memo(lambda pair: urls.with_scheme(*pair))
+        values["host"] = f"with_scheme[{values['host']}, {_alternatives(names, 'scheme', picks['scheme'])}]"
     time = picks["time"][0]
     if is_whole(time.form):
         values["time"] = _alternatives(names, "time", [time])

@@ -71,6 +71,8 @@ def _day(form: str) -> Convert:
 
 
 def _user(text: str) -> str | None:
+    if text.startswith("- "):  # a name may hold spaces, but this is the user after a virtual host and an address
+        raise ValueError(f"'{printable(text, 60)}' is no name of a user: is there one field more before the time?")
     return None if text == '""' else text  # Apache's word for an empty name
 
 
@@ -123,9 +125,19 @@ def _url(text: str) -> tuple[str, str]:
 URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*+://)?+([^/?#]*+)(.*+)", re.DOTALL)
 
 
-def _scheme(text: str) -> str | None:
-    name = text.lower()
-    return name if name in ("http", "https") else None
+def _scheme(form: str) -> Convert:
+    forms: dict[str, Convert] = {
+        "": lambda text: SCHEMES.get(text.lower()),
+        "tls": lambda text: "http" if text.lower() in NO_TLS else "https",
+        "port": lambda text: "https" if text == "443" else None,  # a proxy may have spoken TLS before any other
+    }
+    return forms[form]
+
+
+SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""A WebSocket begins as a request to the page's own server (RFC 6455)."""
+
+NO_TLS = ("off", "0", "false", "no", "none")
 
 
 def _always(convert: Convert) -> Callable[[str], Convert]:
@@ -171,7 +183,7 @@ FIELDS: dict[str, Field] = {
     "referrer": Field("the page that led here", _text),
     "user_agent": Field("the client's program", _text),
     "host": Field("host of the site, with its port or not", _host),
-    "scheme": Field("http or https (JSON alone)", _always(_scheme)),
+    "scheme": Field("http or https, for the URL of the host beside it", _scheme),
     "forwarded": Field("list of addresses beside `ip`, for --trusted-proxy (JSON alone)", _always(str)),
     "user": Field("the user who was logged in", _always(_user)),
     "generation_time": Field(

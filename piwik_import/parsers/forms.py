@@ -15,7 +15,7 @@ from piwik_import import clock
 from piwik_import.errors import UsageError, printable
 from piwik_import.hints import Hints
 from piwik_import.parsers import client_address, paths, regex
-from piwik_import.parsers.columns import Columns, is_whole
+from piwik_import.parsers.columns import Columns, is_whole, read_form
 from piwik_import.parsers.fields import FIELDS
 from piwik_import.parsers.pattern import FORWARDED, TOKEN
 from piwik_import.parsers.record import BadLine, Record
@@ -44,10 +44,18 @@ def check(hints: Hints) -> None:
         option = "--field"
         if unknown := hints.fields.keys() - FIELDS.keys():
             raise ValueError(f"no such field: {', '.join(sorted(unknown))}; there are {', '.join(FIELDS)}")
-        for one in [path for several in hints.fields.values() for path in several]:
-            paths.split(one)
+        for field, one in [(field, path) for field, several in hints.fields.items() for path in several]:
+            _check_form(field, paths.split(one)[1])
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
+
+
+def _check_form(field: str, form: str) -> None:
+    """Raise ValueError for a form that a field does not have."""
+    try:
+        read_form(field, form)
+    except KeyError:
+        raise ValueError(f"{field}: there is no form {form!r}; those that there are: docs/format-files.md") from None
 
 
 def read_as(definition: Definition, hints: Hints, latest: str) -> Definition:

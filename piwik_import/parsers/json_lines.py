@@ -85,7 +85,7 @@ def compile_json(
         found = [get[name](values) for name in fields]
         found.insert(at, read_request(values))
         if found[at].problem == "empty_request" and is_about_a_request is None and not _asks(values, keys):
-            raise BadLine("the object tells of no request")
+            raise OtherLine("the object tells of no request")
         if with_scheme:
             found[HOST] = urls.with_scheme(found[HOST], get["scheme"](values))
         found.append(extra(values) if extra is not None else None)
@@ -99,7 +99,7 @@ HOST = Record._fields.index("host")
 
 def is_usual(keys: Keys) -> bool:
     """Tell whether `texts` gives of most objects what the parser does: each field has one place, a key."""
-    if keys.keys() & {"scheme", "forwarded"} or ("request" in keys and keys.keys() & {*REQUEST_PARTS}):
+    if "forwarded" in keys or ("request" in keys and keys.keys() & {*REQUEST_PARTS}):
         return False
     places = [(name, *paths.split(spec)) for name, spec in keys.items() if isinstance(spec, str)]
     return (

@@ -104,13 +104,14 @@ def time_is(pieces: Iterable[Piece]) -> str:
 
 def check(string: str, pieces: Sequence[Piece]) -> None:
     """Raise FormatStringError for a string that does not say when, or not what."""
-    fields = set(choose(pieces).values())
+    chosen = choose(pieces)
+    fields = set(chosen.values())
     end = len(string.rstrip())
     if not fields & {*REQUESTS}:
         raise FormatStringError(string, end, "There is no request in it: neither a request line nor a path:")
     if "time" not in fields:
         raise FormatStringError(string, end, "There is no time in it:")
-    for piece in pieces:
+    for piece in chosen:
         if piece.field == "time" and "date" not in fields and not timeform.complete(piece.form):
             raise FormatStringError(string, piece.at, "This time does not say day and time of day:")
 
@@ -133,6 +134,9 @@ def _times(pieces: Sequence[Piece]) -> list[Piece]:
     for piece in pieces:
         joined.append(piece)
         if not _is_part(piece):
+            continue
+        if [one.form or one.text for one in joined[-3:]] == ["epoch", ".", "%f"]:  # %{sec}t.%{msec_frac}t
+            del joined[-2:]
             continue
         for between in (0, 1):
             if len(joined) < 2 + between:

@@ -44,6 +44,9 @@ VARIABLES = {
     "http_host": Piece(0, field="host", rank=1),
     "server_name": Piece(0, field="host", rank=2),
     "http_x_forwarded_host": Piece(0, field="host", rank=3),
+    "scheme": Piece(0, field="scheme"),
+    "http_x_forwarded_proto": Piece(0, field="scheme", rank=1),
+    "https": Piece(0, field="scheme", form="tls", rank=2),
     "status": Piece(0, field="status"),
     "body_bytes_sent": Piece(0, field="length"),
     "bytes_sent": Piece(0, field="length", rank=1),
@@ -59,7 +62,7 @@ NAMES = {"server_protocol": "protocol", "server_port": "port"}
 """Variables that `layout` knows under a name of its own."""
 
 ALWAYS = {"status", "body_bytes_sent", "bytes_sent", "request_time", "request_length", "msec", "connection", "pid"}
-ALWAYS |= {"connection_requests", "connection_time", "remote_port", "server_port", "https"}
+ALWAYS |= {"connection_requests", "connection_time", "remote_port", "server_port"}
 """Variables that are numbers in every line, so that JSON stays JSON if they stand in it without quotes."""
 
 URI_AND_ARGS = re.compile(r"\$(?:\{(?:document_)?uri\}|(?:document_)?uri)\$\{?is_args\}?\$\{?(?:args|query_string)\}?")

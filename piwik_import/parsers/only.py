@@ -4,9 +4,9 @@
     others = ['Server \\S+ is .*', 'Connect from .*']
 
 A format names keys of an object, or named pieces of a pattern, and what they must be: a text in which ``*`` stands
-for anything, a list of such texts, or ``true`` for whatever is there. Or it says what else its server writes, in
-expressions of whole lines. A line that lacks any of the first, or is one of the second, is no invalid line, but one
-about something else.
+for anything, a list of such texts, or ``true`` for whatever is there. An empty text is a key that is not there. Or it
+says what else its server writes, in expressions of whole lines. A line that lacks any of the first, or is one of the
+second, is no invalid line, but one about something else.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def _test(path: str, wanted: Condition) -> Callable[[Any], bool]:
     def fits(value: Any) -> bool:
         if isinstance(value, bool):
             value = str(value).lower()
+        if value is None:
+            return "" in texts
         return isinstance(value, str | int | float) and fullmatch(str(value)[:LONGEST]) is not None
 
     return fits

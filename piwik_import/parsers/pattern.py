@@ -38,7 +38,7 @@ from piwik_import.parsers.fields import (
 from piwik_import.parsers.quantities import USUAL_LENGTH
 from piwik_import.parsers.record import BadLine, Record, Stranger, Texts
 from piwik_import.parsers.shapes import QUOTED, Surroundings, lenient_shape, shape
-from piwik_import.parsers.urls import host_of
+from piwik_import.parsers.urls import host_beside_scheme, host_of
 
 TOKEN = re.compile(r"(\{\{|\}\})|\{([^{}]*)\}")
 UNESCAPED = '[^"]*+'
@@ -161,6 +161,8 @@ class Pattern:
             memos["request_of"] = Memo(parts_reader(forms, self._plain))
             parts = ", ".join(name if name in forms else "None" for name in REQUEST_PARTS)
             values["request"] = f"request_of[{parts}]"
+        if {"host", "scheme"} <= forms.keys():
+            memos["host_of"], values["host"] = Memo(host_beside_scheme(forms, self._plain)), "host_of[host, scheme]"
         for name in ("request", "target"):
             if "host" not in forms and forms.get(name) in HOST_ALONE:
                 memos["host_of"] = Memo(host_of(name, forms[name], self._plain))

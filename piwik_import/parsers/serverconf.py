@@ -45,8 +45,9 @@ def pasted(string: str) -> Named | None:
     if found := re.fullmatch(r"\s*log-format\s+(\S.*)", string, re.DOTALL):  # GoAccess's, or HAProxy's without quotes
         return Named("", found[1])
     if re.match(r"\s*log_format\s", string):
+        string = f"{string.rstrip(' ;')};"  # which is easily left out
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
-    if found := re.fullmatch(r"\s*(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
+    if found := re.fullmatch(r"\s*(?:escape=(?:default|json|none)\s+)?(?:'[^']*'\s*)+;?\s*", string):  # the parts alone
         string = f"log_format nginx {found[0].rstrip(' ;')};"
         return next((one for one in _Nginx(Path()).formats(string) if one.where), None)
     return None

@@ -51,9 +51,11 @@ COMPOSED = {
 }
 """Directives of C's strftime that Python's strptime does not have, in terms of those it has."""
 
+CLF = r"\S++ [+-]\d{4}"
+
 NAMED = {
-    "clf": r"\S++ \S++",
-    "": r"\S++ \S++",
+    "clf": CLF,
+    "": CLF,
     "epoch": r"\d++(?:\.\d*+)?",
     "epoch_ms": r"\d++(?:\.\d*+)?",
     "epoch_us": r"\d++",

@@ -7,7 +7,7 @@ balancers and CDNs write whole URLs of what they served: there the URL tells the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from piwik_import.memo import Memo
 from piwik_import.parsers import fields, request
@@ -27,6 +27,14 @@ def with_scheme(host: str | None, scheme: str | None) -> str | None:
     if port in ("", PORTS[scheme]):
         return f"{name}:{PORTS[scheme]}"
     return f"{scheme}://{host}"
+
+
+def host_beside_scheme(
+    forms: Mapping[str, str], decode: Callable[[str], str]
+) -> Callable[[tuple[str | None, str | None]], str | None]:
+    """Return the function that reads the texts of ``host`` and ``scheme``, each in its form."""
+    host, scheme = (fields.reader(name, forms[name], decode) for name in ("host", "scheme"))
+    return lambda texts: with_scheme(host(texts[0]), scheme(texts[1]))
 
 
 def settled(request: Request) -> tuple[Request, str | None]:
