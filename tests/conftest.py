@@ -71,6 +71,8 @@ class Bulk:
     hits: list[dict[str, str]]
     token: object
     arrived: float
+    port: int
+    """Of the client's end of the connection."""
     answered: float = 0.0
     recorded: bool = False
 
@@ -126,12 +128,12 @@ class Tracker:
         with self._came:
             assert self._came.wait_for(lambda: len(self.bulks) >= count, timeout), f"{len(self.bulks)} bulks came"
 
-    def take(self, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+    def take(self, path: str, headers: Mapping[str, str], body: bytes, port: int) -> Reply:
         """Note a bulk request, wait as long as its answer is to take, and return that."""
         document = json.loads(body)
         queries = [text.removeprefix("?") for text in document["requests"]]
         hits = [dict(parse_qsl(query, True, errors="surrogateescape")) for query in queries]
-        bulk = Bulk(path, headers, body, hits, document.get("token_auth"), monotonic())
+        bulk = Bulk(path, headers, body, hits, document.get("token_auth"), monotonic(), port)
         with self._lock:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
@@ -201,7 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path.endswith("/index.php"):
             reply = tracker.call(dict(parse_qsl(query)) | dict(parse_qsl(body.decode())))
         else:
-            reply = tracker.take(self.path, dict(self.headers), body)
+            reply = tracker.take(
+                self.path, dict(self.headers), body, self.client_address[1] if self.client_address else 0
+            )
         self.answer(reply)
 
     def answer(self, reply: Reply) -> None:

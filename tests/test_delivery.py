@@ -63,7 +63,7 @@ class Sending:
         if hits:
             self.put(hits)
             self.lanes.close()
-        self.client = Client(Connection(url=url, token=token, request_timeout=timeout), lanes)
+        self.client = Client(Connection(url=url, token=token, request_timeout=timeout))
         wanted = Policy(recorders=lanes, chunk_size=chunk_size, retry_for=patience, **policy)
         self.delivery = Delivery(self.lanes, self.client, self.report, wanted, rejects=rejects, is_well=lambda: is_well)
 

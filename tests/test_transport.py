@@ -484,7 +484,7 @@ def test_a_server_that_sends_a_little_now_and_then_does_not_hold_us(raw_server, 
 def test_a_request_that_took_too_long_leaves_room_for_the_next(raw_server):
     good = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(GOOD), GOOD)
     server = raw_server(*[SLOW[name] for name in ("the head", "the body", "chunks")], (good,))
-    with Client(Connection(url=server.url, request_timeout=0.2), connections=1) as client:
+    with Client(Connection(url=server.url, request_timeout=0.2)) as client:
         answers = [bulk(client, QUERIES) for _ in range(5)]
     assert [type(answer) for answer in answers] == [Failed] * 3 + [Recorded] * 2
 
@@ -507,9 +507,27 @@ def test_a_slow_handshake_does_not_hold_us_and_is_no_doubt():
     assert answer.unsent
 
 
+def test_each_thread_has_a_connection_of_its_own_and_keeps_it(tracker):
+    with Client(Connection(url=tracker.url, token=tracker.token)) as client:
+        turns = threading.Barrier(4)
+
+        def send_some(thread):
+            for _ in range(20):
+                bulk(client, [f"idsite=1&rec=1&url=http://example.org/{thread}"])
+            turns.wait()  # a port that is let go of is given out again
+
+        threads = [threading.Thread(target=send_some, args=(thread,)) for thread in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    ways = {(sent.hits[0]["url"], sent.port) for sent in tracker.bulks}
+    assert len(ways) == len({url for url, _ in ways}) == len({port for _, port in ways}) == 4
+
+
 def test_each_request_has_its_own_time(tracker):
     tracker.usually = tracker.usually._replace(delay=0.3)
-    with Client(Connection(url=tracker.url, token=tracker.token, request_timeout=2.0), 8) as client:
+    with Client(Connection(url=tracker.url, token=tracker.token, request_timeout=2.0)) as client:
         answers = []
         threads = [
             threading.Thread(target=lambda: answers.extend(bulk(client, QUERIES) for _ in range(8))) for _ in range(2)

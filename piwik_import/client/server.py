@@ -29,20 +29,17 @@ class Client:
     """The connection to one server, kept alive; safe to use from several threads.
 
     Args:
-        connections: how many requests there are at once, at most.
         note: takes what a person should know, such as a redirect that is followed.
 
     Raises:
         UsageError: an address cannot be one, or a file of certificates not be used.
     """
 
-    def __init__(
-        self, connection: Connection, connections: int = 1, note: Callable[[str], object] = lambda _: None
-    ) -> None:
+    def __init__(self, connection: Connection, note: Callable[[str], object] = lambda _: None) -> None:
         self.url = tracker_url(connection.url, connection.tracker_path)
         self._connection = connection
         self._note = note
-        self._transport = Transport(connection, connections)
+        self._transport = Transport(connection)
         self._type = JSON if connection.bulk else FORM
         self._tracker = self._place(self.url, "debug=1" if connection.debug else "", self._type)
         self._transport.open(self._tracker[0])

@@ -1,4 +1,8 @@
-"""Bytes to the server and back: one pool of connections that are kept alive, TLS, proxies, sockets, time.
+"""Bytes to the server and back: connections that are kept alive, TLS, proxies, sockets, time.
+
+Each thread has a connection of its own. A pool of httpcore that threads share may close one on which another thread
+is just waiting for its answer (https://github.com/encode/httpcore/issues/1110), whose hits are in doubt then: it took
+one request in 10,000 on a busy machine.
 
 An answer is read up to `LONGEST` bytes, packed or not, so that no server can fill our memory.
 """
@@ -27,6 +31,8 @@ from piwik_import.errors import UsageError, printable
 CONNECT_TIMEOUT = 30.0
 LONGEST = 1024 * 1024
 """Bytes of an answer that are read. That to a bulk of 10,000 hits that are all invalid has 70,000."""
+
+ONE = httpx.Limits(max_connections=1, max_keepalive_connections=1)
 
 HEADERS = {"User-Agent": f"piwik-import/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
@@ -77,15 +83,15 @@ class Transport:
         UsageError: a certificate or a proxy cannot be used.
     """
 
-    def __init__(self, connection: Connection, connections: int) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         timeout = connection.request_timeout
         # Its parts bound one read or write each; the whole request is bounded by `deadline`.
         bounds = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None)
         self._extensions = {"timeout": bounds.as_dict()}
         self._course = Course()
-        self._pools: dict[str, httpx.HTTPTransport] = {}
+        self._threads = threading.local()  # each thread's way to the server, by scheme
+        self._ways: list[httpx.HTTPTransport] = []  # all of them
         self._opening = threading.Lock()
         self._authorization = _authorization(connection)
         self._secrets = (*connection.secrets, *self._authorization.values())
@@ -95,8 +101,8 @@ class Transport:
 
     def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            pool.close()
+        for way in self._ways:
+            way.close()
 
     def headers(self, url: httpx.URL, content_type: str) -> httpx.Headers:
         """Return the headers of requests for `url`: the user's own count more, however he writes their names."""
@@ -119,12 +125,12 @@ class Transport:
 
         `meanwhile` is called while the server is at work. Raises NoReply, UsageError, and what `meanwhile` raises.
         """
-        pool = self._pools.get(url.scheme) or self.open(url)
+        way = self.open(url)
         request = httpx.Request(method, url, headers=headers, content=body, extensions=self._extensions)
         course = self._course
         course.begin(self._connection.request_timeout, meanwhile)
         try:
-            response = pool.handle_request(request)
+            response = way.handle_request(request)
             try:
                 body = b"".join(_unpacked(response))
                 shown = _certificate(response) if certificate else None
@@ -135,30 +141,35 @@ class Transport:
         return Reply(response.status_code, response.headers, body, shown, self._secrets)
 
     def open(self, url: httpx.URL) -> httpx.HTTPTransport:
-        """Return the pool of connections for the scheme of `url`; none is made yet. Raises UsageError."""
-        with self._opening:
-            if url.scheme not in self._pools:
-                self._pools[url.scheme] = self._pool(url)
-            return self._pools[url.scheme]
+        """Return this thread's way to the server by the scheme of `url`; nobody connects yet. Raises UsageError."""
+        mine: dict[str, httpx.HTTPTransport] = self._threads.__dict__
+        if url.scheme not in mine:
+            with self._opening:
+                mine[url.scheme] = self._way(url)
+                self._ways.append(mine[url.scheme])
+        return mine[url.scheme]
 
-    def _pool(self, url: httpx.URL) -> httpx.HTTPTransport:
+    def _way(self, url: httpx.URL) -> httpx.HTTPTransport:
         said = self._connection
-        way = proxy_for(said, url)
-        secure = url.scheme == "https" or (way is not None and way.scheme == "https")
-        # To read the authorities' certificates takes 30 ms, which http does without.
-        context = (self._context or _context(said)) if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        proxy = proxy_for(said, url)
+        if url.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
+            # To read the authorities' certificates takes 30 ms, which http does without.
+            context = self._context = self._context or _context(said)
+        else:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        by = None if proxy is None else httpx.Proxy(proxy, ssl_context=context if proxy.scheme == "https" else None)
         try:
-            pool = httpx.HTTPTransport(
+            way = httpx.HTTPTransport(
                 verify=context,
-                limits=self._limits,
-                proxy=None if way is None else httpx.Proxy(way, ssl_context=context if way.scheme == "https" else None),
+                limits=ONE,
+                proxy=by,
                 uds=None if said.unix_socket is None else str(said.unix_socket),
             )
         except ImportError:
             raise UsageError("--proxy: a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'") from None
         # httpx has no parameter for it; httpcore, which makes its connections, has. Its type is that of another name.
-        pool._pool._network_backend = Sockets(pool._pool._network_backend, self._course)  # type: ignore[assignment]
-        return pool
+        way._pool._network_backend = Sockets(way._pool._network_backend, self._course)  # type: ignore[assignment]
+        return way
 
 
 def _authorization(connection: Connection) -> dict[str, str]:

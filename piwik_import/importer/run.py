@@ -202,7 +202,7 @@ class _Run:
 
         settings = self._settings
         assert settings.connection is not None
-        return Client(settings.connection, settings.policy.recorders, self._report.note)
+        return Client(settings.connection, self._report.note)
 
     def _find_base(self, client: Client) -> None:
         """Ask the server where the pages are, if neither the logs nor the user say so."""
