@@ -418,12 +418,11 @@ ERRORS = {
     "unknown kind of port": ("%h %t %r %{up}p", 11, "%p knows no {up}"),
     "unknown unit": ("%h %t %r %{h}T", 11, "%T knows no {h}"),
     "unknown directive of strftime": ("%h %{%d/%Q}t %r", 8, "%Q of strftime cannot be read back"),
-    "no time": ("%h %r", 5, "There is no time in it"),
     "no day": ("%h %{%H:%M}t %r", 3, "does not say day and time of day"),
+    "neither time nor client": ("%{Referer}i -> %U", 17, "There is neither a time nor a client in it"),
     "no request": ("%h %t %>s", 9, "There is no request in it"),
     "nothing between": ('%h%u %t "%r"', 2, "Nothing stands between"),
     "dollar alone": ("$remote_addr $ $uri", 13, "the beginning of no variable's name"),
-    "nginx without time": ("$remote_addr $uri", 17, "There is no time in it"),
     "haproxy's variable": ("haproxy:%ci %zz %t %r", 4, "%zz is no variable of HAProxy's"),
     "haproxy's JSON": ("%{+json}o %(ip)ci", 2, "encodes as JSON"),
     "haproxy's tcplog": ("haproxy:tcplog", 0, "connections, not requests"),
@@ -444,6 +443,27 @@ ERRORS = {
     "goaccess's objects without a request": ('{"a": "%x", "b": "%m"}', 22, "There is no request in it"),
     "goaccess's addresses without a comma": ("~h{ } [%x] %U", 0, "with a comma in it"),
 }
+
+
+@pytest.mark.parametrize(
+    "string",
+    ['%h "%r" %>s %b', '$remote_addr "$request" $status $body_bytes_sent', 'tomcat:%h "%r" %s %b'],
+    ids=["apache", "nginx", "tomcat"],
+)
+def test_a_string_without_a_time_is_read_within_what_has_one(tmp_path, run_here, string):
+    rows = [f'192.0.2.{row} "GET /{row} HTTP/1.1" 200 12' for row in range(1, 4)]
+    bare, syslog = tmp_path / "bare.log", tmp_path / "syslog.log"
+    bare.write_text("".join(f"{row}\n" for row in rows))
+    syslog.write_text("".join(f"<190>2026-11-22T10:00:0{at}+01:00 web www: {row}\n" for at, row in enumerate(rows)))
+    read = run_here("--dry-run", "--output", "-", "--summary", "none", "--log-format", string, syslog)
+    hits = [json.loads(line) for line in read.stdout.splitlines()]
+    assert [hit["cdt"] for hit in hits] == [f"2026-11-22 09:00:0{second}" for second in range(3)]
+    refused = run_here("--dry-run", "--log-format", string, bare)
+    assert refused.code == 2
+    assert "its lines have no time, and nothing that is around them gives one" in refused.stderr
+    for log in (bare, syslog):
+        made = run_here("formats", "--make", string, log)
+        assert (made.code, made.stdout.count("[[sample]]"), "time =" in made.stdout) == (0, 2 * (log is bare), False)
 
 
 @pytest.mark.parametrize(("string", "at", "reason"), ERRORS.values(), ids=ERRORS)

@@ -181,7 +181,7 @@ def test_a_wrapper_of_the_users_own_goes_before_the_shipped_one_of_its_name_and_
         pytest.param(
             "pattern = '{ip} {path}'\naliases = [1]", ", line 2", "`aliases` holds what is no text", id="alias"
         ),
-        pytest.param("pattern = '{ip} {time}'", "", "needs {time} and one of", id="no request"),
+        pytest.param("pattern = '{ip} {time}'", "", "needs one of {request}", id="no request"),
         pytest.param("", "", "it needs one of `pattern`, `json`", id="nothing"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from piwik_import.errors import FormatStringError, UsageError, printable
-from piwik_import.parsers import goaccess, logformat, serverconf
+from piwik_import.parsers import forms, goaccess, logformat, serverconf
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.regex import AROUND, compile_regex, groups_of
 from piwik_import.parsers.registry import Registry
@@ -37,7 +37,7 @@ class Choice:
             return tuple([(registry or Registry()).format(name) for name in names])
         if self.log_format is not None:
             made = logformat.read(self.log_format, times=self._times)
-            made.compile()
+            forms.try_out(made)
             return (made,)
         if self.log_format_regex is not None:
             return (from_regex(self.log_format_regex, self.log_date_format or ""),)
@@ -124,7 +124,7 @@ def _made(one: serverconf.Named) -> Definition:
     """Return the definition of a format in a configuration. Raises FormatStringError."""
     try:
         made = logformat.read(one.string, one.name, one.escape)
-        made.compile()
+        forms.try_out(made)
     except FormatStringError as error:
         raise FormatStringError(error.text, error.at, error.reason, f"{one.where}: {one.name}") from None
     return replace(made, title=f"{one.name} of {one.where}" if one.where else made.title)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from piwik_import.mapping import HitTable, Rules
+from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 
@@ -45,13 +46,14 @@ def text(definition: Definition, samples: Iterable[Mapping[str, Any]] = ()) -> s
 
 def samples(definition: Definition, lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield samples made of `lines`, a character a byte: the first two that say different things, or any two."""
-    parse = definition.compile()
+    names = [name for name in FIELDS if name != "time" or name in definition.fields]
     seen: set[frozenset[str]] = set()
     alike: list[dict[str, Any]] = []
-    for line in lines:
-        with suppress(BadLine, UnicodeError):
-            record = parse(line)
-            values = {name: getattr(record, name) for name in FIELDS}
+    for line, record in zip(lines, forms.records(definition, lines), strict=True):
+        if isinstance(record, BadLine):
+            continue
+        with suppress(UnicodeError):
+            values = {name: getattr(record, name) for name in names}
             sample = {"line": line.encode("latin-1").decode("utf-8")}
             sample |= {name: value for name, value in values.items() if value not in (None, "")}
             "".join(map(str, sample.values())).encode()  # a text that is no UTF-8 cannot stand in TOML

@@ -229,6 +229,11 @@ def records(definition: Definition, lines: Sequence[str]) -> Iterator[Record | B
     return timed(definition, "epoch").records([with_time("0", line) for line in lines])
 
 
+def try_out(definition: Definition) -> None:
+    """See that a parser can be made of a definition; what is around the lines may give the time. Raises FormatError."""
+    (definition if "time" in definition.fields else timed(definition, "iso8601")).compile()
+
+
 def timed(definition: Definition, form: str) -> Definition:
     """Return the definition of lines with the time before them: what `give_time` makes of lines that have none."""
     if definition.pattern is not None:

@@ -147,8 +147,10 @@ class Pattern:
             raise ValueError("a field stands in it twice")
         if unknown := set(self.names) - FIELDS.keys() - self._wanted.keys():
             raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
-        if "time" not in self.names or not {*REQUESTS} & set(self.names):
-            raise ValueError("it needs {time} and one of {request}, {target}, {path}")
+        if not {*REQUESTS} & set(self.names):
+            raise ValueError("it needs one of {request}, {target}, {path}")
+        if "time" not in self.names:
+            raise ValueError("its lines have no time, and nothing that is around them gives one")
         forms = {name: form for name, form in zip(self.names, self._forms, strict=True) if name not in self._wanted}
         single = {name: form for name, form in forms.items() if "date" not in forms or name not in ("date", "time")}
         memos: dict[str, Any] = {f"{name}_of": converter(name, form, self._plain) for name, form in single.items()}

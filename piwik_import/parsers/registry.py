@@ -164,8 +164,7 @@ def read(path: Path) -> Definition:
     """
     try:
         definition = replace(catalogue.read(path), file=str(path))
-        # What is around the lines may give the time.
-        (definition if "time" in definition.fields else forms.timed(definition, "iso8601")).compile()
+        forms.try_out(definition)
     except FormatError as error:
         raise _placed(path, error.reason) from None
     except FormatStringError as error:
