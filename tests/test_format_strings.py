@@ -441,6 +441,11 @@ ERRORS = {
     "goaccess's object without an end": ('goaccess:{"a": "%x"', 10, "with its specifiers in quotes; Expecting"),
     "goaccess's two in one value": ('{"a": "%x", "b": "%h %U"}', 18, "one thing can be read"),
     "goaccess's text before a time": ('{"a": "at %x", "b": "%U"}', 7, "one thing can be read"),
+    "goaccess's key that comes twice": (
+        '{"a": "%v", "a": "%h", "b": "%x", "c": "%r", "d": ""}',
+        0,
+        "a key comes twice",
+    ),
     "goaccess's objects without a request": ('{"a": "%x", "b": "%m"}', 22, "There is no request in it"),
     "goaccess's addresses without a comma": ("~h{ } [%x] %U", 0, "with a comma in it"),
 }
