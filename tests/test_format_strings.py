@@ -514,6 +514,12 @@ def test_a_date_is_read_in_the_form_that_was_said(regex, form, line, expected):
     assert from_regex(regex, form).compile()(line).time == expected
 
 
+@pytest.mark.parametrize(("scheme", "host"), [("https", "a.example:443"), ("-", "a.example")])
+def test_a_scheme_may_be_a_group_beside_the_host(scheme, host):
+    made = from_regex(r"\[(?P<date>.*?)\] (?P<scheme>\S+) (?P<host>\S+) (?P<path>\S+)", "")
+    assert made.compile()(f"[{CLF}] {scheme} a.example /a").host == host
+
+
 def test_query_string_and_units_may_be_groups_of_their_own():
     regex = r"\[(?P<date>.*?)\] (?P<path>\S+) (?P<query_string>\S+) (?P<{}>\S+)"
     for name, milliseconds in (("generation_time_secs", 1500), ("generation_time_milli", 2)):
