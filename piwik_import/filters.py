@@ -116,7 +116,7 @@ class Filters:
             asked = urlsplit(authority).hostname
         except ValueError:  # brackets that hold no address
             return True
-        ours = self._base_host if host is None else split_port(host)[0].strip("[]")
+        ours = self._base_host if host is None else split_port(host.rpartition("://")[2])[0].strip("[]")
         return asked is None or ours is None or asked.rstrip(".").removeprefix("www.") != ours.removeprefix("www.")
 
 

@@ -262,3 +262,21 @@ def test_an_expression_without_a_time_is_read_within_a_wrapper_that_has_one():
 def test_the_form_of_a_date_that_an_expression_lacks_is_refused():
     with pytest.raises(UsageError, match="there is no group `date`"):
         from_regex(r"(?P<path>/\S*)", "%Y-%m-%d")
+
+
+OTHER_TIMES = [
+    "[2026/11/21 08:15]",
+    "2026-11-21T08:15:02",
+    "[21.11.2026 08:15:02]",
+    "[1795248902]",
+    "[21/Nov/2026:08:15:02]",
+]
+
+
+@pytest.mark.parametrize("time", OTHER_TIMES)
+@pytest.mark.parametrize("user", ["-", "bob"])
+@pytest.mark.parametrize("around", ["2026-11-21T08:15:02.4Z", "Nov 21 08:15:02 web1 nginx:"])
+def test_a_line_with_a_time_of_another_form_is_not_taken_for_one_without_a_time(time, user, around):
+    line = f'{around} 192.0.2.1 - {user} {time} "GET / HTTP/1.1" 200 13 "-" "curl/8.9"'
+    with pytest.raises(UnknownFormat):
+        recognise("log", [line] * 5, KNOWN.values(), [None, *wrappers.known().values()])

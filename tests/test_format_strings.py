@@ -440,6 +440,11 @@ ERRORS = {
     "goaccess's object without an end": ('goaccess:{"a": "%x"', 10, "with its specifiers in quotes; Expecting"),
     "goaccess's two in one value": ('{"a": "%x", "b": "%h %U"}', 18, "one thing can be read"),
     "goaccess's text before a time": ('{"a": "at %x", "b": "%U"}', 7, "one thing can be read"),
+    "goaccess's key that comes twice": (
+        '{"a": "%v", "a": "%h", "b": "%x", "c": "%r", "d": ""}',
+        0,
+        "a key comes twice",
+    ),
     "goaccess's objects without a request": ('{"a": "%x", "b": "%m"}', 22, "There is no request in it"),
     "goaccess's addresses without a comma": ("~h{ } [%x] %U", 0, "with a comma in it"),
 }
@@ -527,6 +532,12 @@ DATES = {
 @pytest.mark.parametrize(("regex", "form", "line", "expected"), DATES.values(), ids=DATES)
 def test_a_date_is_read_in_the_form_that_was_said(regex, form, line, expected):
     assert from_regex(regex, form).compile()(line).time == expected
+
+
+@pytest.mark.parametrize(("scheme", "host"), [("https", "a.example:443"), ("-", "a.example")])
+def test_a_scheme_may_be_a_group_beside_the_host(scheme, host):
+    made = from_regex(r"\[(?P<date>.*?)\] (?P<scheme>\S+) (?P<host>\S+) (?P<path>\S+)", "")
+    assert made.compile()(f"[{CLF}] {scheme} a.example /a").host == host
 
 
 def test_query_string_and_units_may_be_groups_of_their_own():

@@ -10,7 +10,7 @@ import pytest
 from long_lines import FEW, PROMISED, cost, line_of, shapes, translator
 from mutations import header_of
 
-from piwik_import.parsers import catalogue, headers
+from piwik_import.parsers import catalogue, headers, only, regex
 from piwik_import.parsers.record import BadLine
 from piwik_import.source import LINE_LIMIT
 
@@ -57,3 +57,13 @@ def test_a_line_of_four_times_the_length_costs_about_four_times_as_much(name):
         for filler in FEW[::2]:
             short, long = (line[:at] + filler * (size // len(filler)) + line[at:] for size in (MIB, 4 * MIB))
             assert seconds(long) < 10 * seconds(short) + 0.05, filler  # sixteen times as much if it is the square
+
+
+@pytest.mark.parametrize("beginning", ["Server ", "Backup Server ", "192.0.2.1:1 [x] ", "192.0.2.1:1 [x] a "])
+def test_a_long_line_of_what_else_a_server_writes_is_told_at_once(beginning):
+    others = catalogue.named("haproxy").others
+    line = beginning.ljust(regex.LONGEST, "/")
+    only.is_other(others, "")  # compiles what it needs
+    began = time.process_time()
+    assert not only.is_other(others, line)
+    assert time.process_time() - began < PROMISED

@@ -12,7 +12,8 @@ import pytest
 
 from piwik_import import proof
 from piwik_import.errors import FormatError, FormatStringError, UsageError
-from piwik_import.parsers import catalogue, tables, wrappers
+from piwik_import.parsers import catalogue, formatfile, tables, wrappers
+from piwik_import.parsers.record import Record
 from piwik_import.parsers.registry import Registry
 
 SHOP = """\
@@ -353,6 +354,13 @@ def test_what_is_not_as_a_sample_says_is_shown_beside_it(own, rest, faults):
 def test_a_sample_that_names_no_field_gets_the_names_there_are(own):
     ((fault,),) = checked(own, BASE + sample(LINE, "agent = 'x'")).faults
     assert fault.startswith("agent: there is no such field; a sample may name ip, time, method, path, query, problem")
+
+
+def test_a_sample_may_name_whatever_a_record_has(own):
+    assert {*Record._fields} - {*formatfile.FIELDS} == {"request", "extra"}
+    timed = "pattern = '{ip} {duration:s} [{time}] {path}'\n"
+    line = "192.0.2.1 12 [21/Nov/2026:08:15:02 +0000] /a"
+    assert checked(own, f"{timed}{sample(line, 'duration = 12000')}").faults == [[]]
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,7 @@ def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:
 def _weighed(definition: Definition, records: Iterator[Record | BadLine], lines: int, least: int) -> Fit:
     """Tell how well a format fits by what becomes of some `lines`; not at all, if it cannot come to `least` points."""
     with_host = "host" in definition.fields
+    wants_ip = "ip" in definition.fields and "time" not in definition.fields
     most = FROM_ADDRESSES + with_host
     fit = points = others = detail = 0
     for left, record in zip(range(lines, 0, -1), records, strict=False):
@@ -307,6 +308,8 @@ def _weighed(definition: Definition, records: Iterator[Record | BadLine], lines:
             continue
         if definition.json and record.ip is None and record.status is None and not definition.calls:
             continue  # any program's log may have a path
+        if wants_ip and record.ip is None:
+            continue  # without a time there is too little left that any line might not have
         fit += 1
         points += 2 if record.ip is None or HOST_NAME.fullmatch(record.ip) else 4
         if with_host:

@@ -14,7 +14,8 @@ from piwik_import.parsers import forms
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.record import BadLine
 
-FIELDS = "ip time method path query problem status length referrer user_agent host user generation_time".split()
+FIELDS = "ip time method path query problem status length referrer user_agent host user".split()
+FIELDS += ["generation_time", "duration"]
 """What a sample may say of its line."""
 
 ENOUGH = 2

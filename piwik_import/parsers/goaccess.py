@@ -177,7 +177,7 @@ def is_json(string: str) -> bool:
 def keys(string: str, times: Times = USUAL) -> Mapping[str, str]:
     """Return field → path in the objects that a log-format in its JSON form describes. Raises FormatStringError."""
     try:
-        places = [*_texts(json.loads(string), [])]
+        places = [*_texts(json.loads(string, object_pairs_hook=_object), [])]
     except (ValueError, RecursionError) as error:
         reason = (
             f"The JSON form of a log-format is an object with its specifiers in quotes; {str(error).partition(':')[0]}:"
@@ -185,7 +185,7 @@ def keys(string: str, times: Times = USUAL) -> Mapping[str, str]:
         raise FormatStringError(string, getattr(error, "pos", 0), reason) from None
     forms, texts = times.forms(""), [text for text in TEXT.finditer(string) if text[2] is None]
     found: dict[Piece, Steps] = {}
-    for steps, text in zip(places, texts, strict=False):  # of a key that comes twice the last counts, and not its place
+    for steps, text in zip(places, texts, strict=True):
         parts = join(_pieces(string, *text.span(1), forms))
         if any(part.field for part in parts):
             found[_only(string, parts)] = steps
@@ -201,6 +201,14 @@ TEXT = re.compile(r'"((?:[^"\\]|\\.)*+)"(\s*:)?')
 
 OPEN = ("epoch", "", "%d/%b/%Y:%H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
 """Forms of times behind which a fraction or a zone is read wherever it stands."""
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises ValueError for a key that comes twice: which is meant?"""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice")
+    return found
 
 
 def _texts(value: Any, steps: Steps) -> Iterator[Steps]:

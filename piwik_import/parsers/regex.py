@@ -17,7 +17,7 @@ from typing import Any
 from piwik_import.clock import split_form
 from piwik_import.errors import FormatStringError
 from piwik_import.memo import Memo
-from piwik_import.parsers import request
+from piwik_import.parsers import request, urls
 from piwik_import.parsers.escapes import plain
 from piwik_import.parsers.extra import extra_of_texts
 from piwik_import.parsers.fields import FIELDS, PEER_WORDS, REQUESTS, converter
@@ -68,7 +68,7 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
     either = not zoned and not base  # a zone may be there or not
     when_local = converter("time", CLF_TIME + local, plain) if either else when
     values = {field: converter(field, form, plain) for field, (_, form) in taken.items() if field != "time"}
-    assembled = "request" not in taken
+    assembled, with_scheme = "request" not in taken, {"host", "scheme"} <= taken.keys()
     requests: Memo[tuple[str | None, ...], Any] = Memo(lambda parts: request.from_parts(*parts))
 
     def parse(line: str, around: str | None = None) -> Record:
@@ -84,6 +84,8 @@ def compile_regex(regex: str, time: str = "", wanted: Sequence[str] = (), told: 
         read["time"] = when_local[text] if either and " " not in (text or "") else when[text]
         if assembled:
             read["request"] = requests[read.get("method"), read.get("target") or read.get("path"), read.get("query")]
+        if with_scheme:
+            read["host"] = urls.with_scheme(read["host"], read["scheme"])
         if extra is not None:
             read["extra"] = extra(tuple([found[name] for name in wanted]))
         return Record._make(map(read.get, Record._fields))
