@@ -577,8 +577,9 @@ def test_a_wrong_regular_expression_says_what_is_wrong(regex, form, reason):
         ({"log_format": "%h", "log_format_regex": "x"}, "--log-format and --log-format-regex both say"),
         ({"log_date_format": "%Y"}, "belongs to --log-format-regex"),
         ({"date_format": "%Y"}, "belong to GoAccess's --log-format"),
+        ({"log_format": "CADDY", "date_format": "%Y"}, "CADDY knows its times"),
     ],
-    ids=["format", "regex", "date", "goaccess"],
+    ids=["format", "regex", "date", "goaccess", "goaccess by name"],
 )
 def test_options_that_say_two_things_are_refused(options, reason):
     with pytest.raises(UsageError, match=reason):

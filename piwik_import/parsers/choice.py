@@ -34,6 +34,8 @@ class Choice:
         """
         self._check()
         if names := goaccess.ours(self.log_format or ""):
+            if self._times != goaccess.USUAL:
+                raise UsageError(f"--log-format {self.log_format} knows its times: leave out what describes them.")
             return tuple([(registry or Registry()).format(name) for name in names])
         if self.log_format is not None:
             made = logformat.read(self.log_format, times=self._times)
