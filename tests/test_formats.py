@@ -298,3 +298,7 @@ def test_a_format_of_json_is_shown_with_its_keys():
     shown = "\n".join(catalogue.describe(KNOWN["nginx_json"]))
     assert "\n  time             date:any\n" in shown
     assert "\n  generation_time  generation_time_milli:s\n" in shown
+
+
+def test_all_formats_of_haproxy_know_the_same_other_lines():
+    assert len({one.others for name, one in catalogue.known().items() if name.startswith("haproxy")}) == 1
