@@ -128,7 +128,7 @@ class Tracker:
         with self._came:
             assert self._came.wait_for(lambda: len(self.bulks) >= count, timeout), f"{len(self.bulks)} bulks came"
 
-    def take(self, path: str, headers: Mapping[str, str], body: bytes, port: int) -> Reply:
+    def take(self, path: str, headers: Mapping[str, str], body: bytes, port: int = 0) -> Reply:
         """Note a bulk request, wait as long as its answer is to take, and return that."""
         document = json.loads(body)
         queries = [text.removeprefix("?") for text in document["requests"]]
