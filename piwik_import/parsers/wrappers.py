@@ -116,13 +116,16 @@ class Wrapper:
         if self.outer is None:
             return own
         outer, timed = self.outer.compile(), {one.name for one in self.timed}
+        is_outer_parted, is_parted = self.outer.has_parts, bool(self.goes_on or self.ends)
 
         def unwrap(line: str) -> Unwrapped | None:
             around = outer(line)
             within = None if around is None else next_layer(own, around)
             if around is None or within is None:
                 return around
-            streams = [one for one in (around.stream, within.stream) if one is not None]
+            # Where parts are what is around, only the first of them holds what is within.
+            is_part = around.goes_on or (is_outer_parted and not is_parted)
+            streams = [one for one in (around.stream, None if is_part else within.stream) if one is not None]
             time = (within.time if self.name in timed else None) or around.time
             return Unwrapped(within.message, time, " ".join(streams) or None, around.goes_on or within.goes_on)
 
