@@ -85,6 +85,13 @@ class Definition:
         return names if self.wrapper is None else f"{names} in {self.wrapper.label}"
 
     @property
+    def joined(self) -> list[Definition]:
+        """Each of the formats that lines of the log are in, for itself; as a rule it is one."""
+        if self.also is None:
+            return [self]
+        return [replace(self, also=None), *self.also.within(self.wrapper).joined]
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Name the fields that its lines give."""
         if self.columns is not None:
