@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from piwik_import.errors import FormatError
@@ -129,8 +130,9 @@ class Definition:
             time = self.wrapper.time_form
             if "time" in self.fields or time is None:
                 return wrappers.around(self.wrapper, self._compile(wanted))
-            timed = forms.timed(self, time)
-            return wrappers.around(self.wrapper, timed._compile(wanted), give_time=forms.give_time(self))
+            parse = replace(forms.timed(self, time), others=())._compile(wanted)
+            is_other = partial(only.is_other, self.others)
+            return wrappers.around(self.wrapper, parse, give_time=forms.give_time(self), is_other=is_other)
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None
