@@ -97,6 +97,8 @@ def _try_format(one: Definition, registry: Registry, proof: Proof) -> None:
         proof.general.append(f"[hit]: {error.reason}")
     if rivals and proof.is_right:
         proof.notes.append(f"{', '.join(rivals)} would read its samples too, but {one.name} goes before")
+    if one.time_is == "end" and not one.span:
+        proof.notes.append("its times are those of the end, but no field says how long a request took")
     if one.recognised:
         proof.notes += _spoils(one, others) if "time" in one.fields else [TIMELESS]
     else:

@@ -87,6 +87,7 @@ AROUND = {
     ),
     "cri": "2020-11-21T08:15:02.123456789Z stdout F {}\n".format,
 }
+AROUND["syslog_3164 in docker_json"] = lambda line: AROUND["docker_json"](AROUND["syslog_3164"](line).rstrip())
 
 
 @pytest.mark.parametrize("wrapper", AROUND)
@@ -94,11 +95,12 @@ def test_headers_within_a_wrapper_govern_the_lines_below_them_in_every_run(run_i
     def wrapped(text):
         return "".join(map(AROUND[wrapper], text.splitlines()))
 
-    write(log, wrapped(FIRST + first(1, 2) + SECOND + second(3, 4)))
+    many = [1] * 300  # so that not all of the lines are looked at
+    write(log, wrapped(FIRST + first(1, 2, *many) + SECOND + second(3, 4)))
     outcome = run_import(log)
     assert outcome.summary["sources"][0]["format"] == f"iis in {wrapper}"
-    assert (lines_of(outcome)["imported"], lines_of(outcome)["filtered"]) == (4, {"header": 8})
-    assert pages(tracker) == ["1", "2", "3", "4"]
+    assert (lines_of(outcome)["imported"], lines_of(outcome)["filtered"]) == (304, {"header": 8})
+    assert pages(tracker) == [*["1"] * 301, "2", "3", "4"]
     with log.open("a") as file:
         file.write(wrapped(second(5) + FIRST + first(6)))
     outcome = run_import(log)

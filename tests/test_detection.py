@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -234,6 +235,40 @@ def test_a_format_without_a_time_takes_no_logs_of_others_wherever_they_come_from
         for before in ("", SYSLOG, "2026-11-21T08:15:02Z ", "2026-11-21T08:15:02Z stdout F "):
             found = recognise("log", [before + line for line in lines], KNOWN.values(), around)
             assert "untimed" not in found.label
+
+
+OWN = Definition("own", "", "", time_is="end", others=("192.0.2.9 has left",))
+KEYS = {"ip": "src", "request": "asked", "status": "code", "generation_time": "took:s"}
+TEXT = '192.0.2.1 "GET /a HTTP/1.1" 200 2.250'
+REGEX = r'(?P<ip>\S+) "(?P<request>[^"]*)" (?P<status>\d+) (?P<generation_time_secs>\S+)'
+TIMELESS = {
+    "pattern": (replace(OWN, pattern='{ip} "{request}" {status} {generation_time:s}'), TEXT),
+    "regex": (replace(OWN, regex=REGEX), TEXT),
+    "json": (replace(OWN, json=KEYS), '{"src": "192.0.2.1", "asked": "GET /a", "code": 200, "took": 2.25}'),
+    "cef": (replace(OWN, json=KEYS, syntax="cef"), "CEF:0|X|W|1|1|a|1|src=192.0.2.1 asked=GET /a code=200 took=2.25"),
+}
+
+
+@pytest.mark.parametrize(("own", "line"), TIMELESS.values(), ids=TIMELESS)
+def test_a_format_of_ones_own_without_a_time_is_found_whatever_it_is_made_of(own, line):
+    around = [None, *wrappers.known().values()]
+    times = {"stream": "stdout", "time": "2026-11-21T08:15:02.5Z"}
+    docker = [json.dumps({"log": f"{one}\n", **times}) for one in (line, *OWN.others)]
+    for lines in (docker, [f"Nov 21 08:15:02 web1 app: {one}" for one in docker]):
+        found = recognise("log", [*[lines[0]] * 3, *lines], [own, *KNOWN.values()], around)
+        assert found.label.startswith("own in docker_json")
+        record, other = found.records(lines)
+        assert (record.time, record.path) == (datetime(2026, 11, 21, 8, 15, 0, 250000, UTC), "/a")
+        assert isinstance(other, OtherLine)
+    assert recognise("log", [COMBINED], [own, *KNOWN.values()], around).name == "combined"
+
+
+def test_what_is_wrong_with_a_line_without_a_time_is_at_its_place_in_the_line():
+    own, line = TIMELESS["pattern"]
+    (fate,) = own.within(wrappers.known()["timestamped"]).records(
+        [f"2026-11-21T08:15:02Z {line.replace('200', '2x0')}"]
+    )
+    assert str(fate) == "column 30: expected ' '"
 
 
 def test_of_several_formats_without_a_time_the_one_that_fits_most_lines_is_the_one():

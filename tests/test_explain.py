@@ -82,6 +82,28 @@ def test_of_a_time_of_the_end_it_is_shown_what_was_taken_off(explained):
     assert "cdt" not in becomes(quick)["0.250"]
 
 
+def test_of_two_formats_it_is_said_of_which_the_times_are_those_of_the_end(explained, run_here):
+    apache = '203.0.113.9 - - [21/Nov/2025:08:15:02 +0000] "GET / HTTP/1.1" 200 12'
+    squid = "1763712902.500   2250 192.0.2.1 TCP_MISS/200 135 GET http://www.example.com/a - HIER_DIRECT/198.51.100.2 -"
+    found = explained(f"{apache}\n{squid}\n{apache}\n")
+    assert (found["format"], found["also"]) == ("common", "squid")
+    _, line, _ = found["lines"]
+    assert line["hit"]["cdt"] == "2025-11-21 08:15:00"
+    assert "cdt" in becomes(line)["2250"]
+    assert "times       of squid: when requests ended;" in run_here("explain", "access.log").stdout
+
+
+def test_a_scheme_is_shown_to_become_what_it_becomes(explained):
+    head = "#Fields: date time s-ip cs-method cs-uri-stem s-port c-ip sc-status sc-win32-status cs-host\n"
+    row = "2025-11-21 00:00:02 10.0.0.5 GET /a {} 192.0.2.3 200 0 {}\n"
+    rows = [row.format(443, "www.example.com"), row.format(80, "www.example.com"), row.format(443, "-")]
+    found = explained("".join([head, *rows]))
+    secure, plain, homeless = found["lines"]
+    assert (secure["hit"]["url"], becomes(secure)["443"]) == ("https://www.example.com/a", ["url"])
+    assert (plain["hit"]["url"], becomes(plain).get("80")) == ("http://www.example.com/a", None)
+    assert (homeless["hit"]["url"], becomes(homeless).get("443")) == ("http://localhost/a", None)
+
+
 def test_what_is_around_a_line_and_around_that_is_shown_with_the_zone_of_its_times(explained):
     line = 'Mar 24 14:02:50 web1 tomcat: 203.0.113.9 - - "GET /a HTTP/1.1" 200 2326'
     found = explained(f"{line}\n")

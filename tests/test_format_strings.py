@@ -366,6 +366,14 @@ def test_what_times_of_goaccess_are_may_be_said_in_all_its_ways(given, specifier
     assert made.compile()(f"{text} 192.0.2.1 / -").time == WHEN
 
 
+def test_who_says_how_times_are_written_has_a_string_of_goaccess():
+    (made,) = Choice(log_format='%h %t "%r" %s %b %L', time_format="%*").formats()  # Apache has the same directives
+    record = made.compile()('192.0.2.1 1795248902000 "GET / HTTP/1.1" 200 12 300')
+    assert (made.name, record.time, record.generation_time) == ("goaccess", WHEN, 300)
+    (made,) = Choice(log_format='apache:%h %t "%r" %s %b %D', time_format="%*").formats()
+    assert made.name == "apache"
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [

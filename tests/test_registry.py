@@ -419,6 +419,14 @@ def test_a_format_that_takes_the_lines_of_others_is_right_and_it_is_said(own):
     assert str(proof).endswith("note: logs in the format shop would be taken for it, as of its sample 1")
 
 
+def test_a_time_of_the_end_of_which_nothing_can_be_taken_off_is_remarked_upon(own):
+    remark = "no field says how long a request took"
+    for text, is_told in ((SHOP, False), (f'time_is = "end"\n{SHOP}', True)):
+        assert (remark in str(checked(own, text))) is is_told
+    timed = SHOP.replace("{*basket}", "{duration:s}").replace("b-17", "0.017").replace('"basket"', '"ip"')
+    assert remark not in str(checked(own, f'time_is = "end"\n{timed}'))
+
+
 def test_a_format_that_only_a_wrapper_gives_a_time_is_tried_with_one(own):
     text = "pattern = '{ip} {*} {*} \"{request}\" {status} {*}'\n"
     assert checked(own, text + sample('192.0.2.1 - - "GET /a HTTP/1.1" 200 65508', "path = '/a'")).is_right

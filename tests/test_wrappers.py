@@ -308,6 +308,10 @@ def cri_in_kubectl(stream, tag, message):
     return WRAP["kubectl_prefix"](cri(stream, tag, message))
 
 
+def syslog(message):
+    return f"Nov 21 08:15:02 web1 nginx: {message}"  # the tag is within the first part, and in no other
+
+
 def docker_in_cloudwatch(stream, tag, message):
     return WRAP["cloudwatch"](in_docker(stream, tag, message).rstrip()) + "\n"
 
@@ -319,6 +323,8 @@ IN_PARTS = {
     "docker in another": (docker_in_cloudwatch, str),
     "another in cri": (cri, WRAP["docker_json"]),
     "another in docker": (in_docker, WRAP["syslog_3164"]),
+    "another with its own streams in docker": (in_docker, syslog),
+    "another with its own streams in cri": (cri, syslog),
 }
 
 
@@ -331,6 +337,8 @@ def test_parts_of_a_message_become_one_hit_that_ends_with_the_last_of_them(wrap,
     report, entries = dry_run(log, size=700)
     paths = [re.search(r"example\.org(?:/|%2F)(\d+)&", entry.query)[1] for entry in entries]
     assert sorted(map(int, paths)) == sorted([*range(300), *range(1000, 1300, 3)])
+    for entry, path in zip(entries, paths, strict=True):
+        assert f"cip=192.0.2.{int(path) % 250}&" in entry.query
     ends = [0]
     for line in lines:
         ends.append(ends[-1] + len(line))

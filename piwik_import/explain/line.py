@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from piwik_import.errors import masked, without_tokens
 from piwik_import.filters import REASONS
 from piwik_import.hits import HitMaker
-from piwik_import.parsers import headers, keyed, paths
+from piwik_import.parsers import headers, keyed, paths, urls
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.encoding import utf8
@@ -153,22 +153,18 @@ class Explainer:
             hit = None if record.problem and not definition.calls else self._made(record)
         except (BadLine, InvalidHit):
             record, hit = None, None
-        moved = record is not None and bool(definition.span) and self._is_moved(definition, text, record)
+        taken_off = "" if record is None else _taken_off(definition, text.lstrip("\0"), record)
         for part in parts:
             if record is None or hit is None:
                 yield Piece(part)
                 continue
             whole = part
-            if moved and definition.span in part.fields:
+            if taken_off in part.fields:
                 whole = part._replace(fields=(*part.fields, "time"))
             others = [self._hit(other) for other in self._without(record, whole)]
             names = [name for name in hit if any(other.get(name) != hit[name] for other in others)]
             given = sent or {name: without_tokens(str(hit[name])) for name in names}
             yield Piece(part, {name: given[name] for name in names if name in given})
-
-    def _is_moved(self, definition: Definition, text: str, record: Record) -> bool:
-        """Tell whether what a request took has moved its time, which is that of its end in the line."""
-        return replace(definition, time_is="begin").compile()(text.lstrip("\0")).time != record.time
 
     def _made(self, record: Record) -> Hit:
         """Return the hit of a record, or all parameters of several."""
@@ -197,6 +193,17 @@ class Explainer:
                     yield from _changed(lacking, name)
 
 
+def _taken_off(definition: Definition, text: str, record: Record) -> str:
+    """Name the field that has moved the time of a line, which was that of the end there; none if none did."""
+    for one in definition.joined:
+        try:
+            logged = replace(one, time_is="begin").compile()(text)
+        except BadLine:
+            continue
+        return "" if logged.time == record.time else one.span
+    return ""
+
+
 def _changed(record: Record, name: str) -> Iterator[Record]:
     """Yield a record whose field is another, or not there."""
     request = record.request
@@ -208,7 +215,7 @@ def _changed(record: Record, name: str) -> Iterator[Record]:
         yield record._replace(request=request._replace(query=None))
     if name in ("time", "date"):
         yield record._replace(time=record.time + timedelta(days=1 if record.time.year < 9999 else -1))
-    elif name in ("host", "scheme"):
+    elif name == "host" or (name == "scheme" and urls.tells_scheme(record.host)):
         yield record._replace(host=OTHER_HOST)
     elif name in ("ip", "forwarded"):
         yield record._replace(ip=None)

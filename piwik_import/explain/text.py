@@ -99,8 +99,11 @@ def _head(found: Explanation, notes: Sequence[str]) -> Iterator[RenderableType]:
         rows.append(("wrapper", f"{wrapper.label}, {titles}" if wrapper else "none"))
     if found.zone:
         rows.append(("time zone", found.zone))
-    if found.fits and known is not None and known.span:
-        rows.append(("times", "when requests ended; the time sent is when they began, so what they took is taken off"))
+    joined = known.joined if found.fits and known is not None else []
+    if ends := [printable(one.name) for one in joined if one.span]:
+        whose = f"of {' and '.join(ends)}: " if len(ends) < len(joined) else ""
+        told = "when requests ended; the time sent is when they began, so what they took is taken off"
+        rows.append(("times", whose + told))
     rows += [("note", note) for note in notes]
     yield _grid([(Text(name, style="dim"), Text(text)) for name, text in rows], [1], least={0: 10})
 

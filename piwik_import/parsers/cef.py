@@ -26,7 +26,8 @@ MOST = 1000
 """Keys of an event: those that fit into 1 MiB take a second."""
 
 FIELD = re.compile(r"((?:[^|\\]|\\.)*+)\|", re.DOTALL)
-KEY = re.compile(r"(?:\A|(?<=\s))([\w.\[\]-]++)=")
+KEY = re.compile(r"\s([\w.\[\]-]++)=")
+"""A key and the space before it, with which it begins: what must be there is looked for at a third of the cost."""
 ESCAPE = re.compile(r"\\([|=\\nr])")
 PLAIN = {"n": "\n", "r": "\r"}
 
@@ -46,7 +47,7 @@ def load(line: str) -> dict[str, Any]:
             raise BadLine(f"there is no bar behind the {name} of the event")
         header.append(_plain(found[1]))
         at = found.end()
-    rest = text[at:].lstrip()
+    rest = f" {text[at:].lstrip()}"
     keys = [*islice(KEY.finditer(rest), MOST + 1)]
     if len(keys) > MOST:
         raise BadLine(f"more than {MOST} keys: no event has so many")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from piwik_import.errors import FormatError
@@ -85,6 +86,13 @@ class Definition:
         return names if self.wrapper is None else f"{names} in {self.wrapper.label}"
 
     @property
+    def joined(self) -> list[Definition]:
+        """Each of the formats that lines of the log are in, for itself; as a rule it is one."""
+        if self.also is None:
+            return [self]
+        return [replace(self, also=None), *self.also.within(self.wrapper).joined]
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Name the fields that its lines give."""
         if self.columns is not None:
@@ -122,8 +130,9 @@ class Definition:
             time = self.wrapper.time_form
             if "time" in self.fields or time is None:
                 return wrappers.around(self.wrapper, self._compile(wanted))
-            timed = forms.timed(self, time)
-            return wrappers.around(self.wrapper, timed._compile(wanted), give_time=forms.give_time(self))
+            parse = replace(forms.timed(self, time), others=())._compile(wanted)
+            is_other = partial(only.is_other, self.others)
+            return wrappers.around(self.wrapper, parse, give_time=forms.give_time(self), is_other=is_other)
         except (ValueError, KeyError) as error:
             reason = f"unknown form {error}" if isinstance(error, KeyError) else str(error)
             raise FormatError(self.name, reason) from None

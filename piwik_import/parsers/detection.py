@@ -93,7 +93,7 @@ def _recognised(
     parsers: Parsers = Memo(lambda number: definitions[number].compile())
     fit, found = _best_within(lines, definitions, around, parsers)
     if fit.points < max(1, fit.lines) * FROM_ADDRESSES:
-        some, single = lines[:: len(lines) // SOME + 1], [one for one in around if one is not None]
+        some, single = nesting.some(lines), [one for one in around if one is not None]
         nested = [*nesting.pairs(some, single, max(1, len(some) * ENOUGH))]
         more, another = _best_within(some, definitions, nested, parsers)
         if more.points * len(lines) > fit.points * len(some):
@@ -161,9 +161,6 @@ FROM_ADDRESSES = 4
 
 SURE = 3
 """Points for a line from which no wrapper is looked for: most lines parse, and their clients are addresses."""
-
-SOME = 32
-"""Lines by which it is found out what might be around what is around lines: to look at all took 0.2 s."""
 
 
 Parsers = Memo[int, Parser]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from json import dumps
 from typing import TYPE_CHECKING
 
 from piwik_import import clock
@@ -249,4 +250,4 @@ def give_time(definition: Definition) -> Callable[[str, str], str]:
         return lambda time, line: f"{time}{MARK}{line}"
     if definition.syntax == "cef":
         return lambda time, line: f"{line} {KEY}={time}"
-    return lambda time, line: line.replace("{", f'{{"{KEY}":"{time}",', 1)
+    return lambda time, line: line.replace("{", f'{{"{KEY}":{dumps(time)},', 1)

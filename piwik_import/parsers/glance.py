@@ -37,6 +37,8 @@ class Glance:
             )
         if definition.syntax == "cef":
             return any(line.startswith(cef.BEGINNING) for line in self._lines)
+        if definition.json and "time" not in definition.json:
+            return bool(self._objects)
         if definition.json:
             keys = json_lines.keys_of_time(definition.json) if self._objects else ()
             found = [key for key in keys if key in self._text]

@@ -37,12 +37,15 @@ KINDS = {
 """Title, page of the maker, and how the server escapes."""
 
 
-def kind_of(string: str) -> tuple[str, str]:
-    """Return whose string it is, and the string without what said so. Raises FormatStringError."""
+def kind_of(string: str, times: goaccess.Times = goaccess.USUAL) -> tuple[str, str]:
+    """Return whose string it is, and the string without what said so. Raises FormatStringError.
+
+    Nobody but GoAccess is told how `times` are written.
+    """
     kind, colon, rest = string.partition(":")
     if colon and kind in KINDS:
         return kind, rest
-    if string.upper() in goaccess.NAMED:
+    if string.upper() in goaccess.NAMED or (times != goaccess.USUAL and "%" in string):
         return "goaccess", string
     bare = re.sub(r"%\{[^}]*\}", "%{}", string)  # an argument may hold signs of its own, those of strftime
     for kind, sign in SIGNS.items():
@@ -61,7 +64,7 @@ def read(string: str, name: str = "", escape: str = "", times: goaccess.Times = 
     """
     if pasted := serverconf.pasted(string):
         string, name, escape = pasted.string, name or pasted.name, pasted.escape
-    kind, string = kind_of(string)
+    kind, string = kind_of(string, times)
     if kind.startswith("tomcat"):
         string = string.replace("&quot;", '"')  # as its server.xml has it
     title, source, escapes = KINDS[kind]

@@ -37,6 +37,7 @@ from piwik_import.parsers.fields import (
 )
 from piwik_import.parsers.quantities import USUAL_LENGTH
 from piwik_import.parsers.record import BadLine, Record, Stranger, Texts
+from piwik_import.parsers.regex import AROUND
 from piwik_import.parsers.shapes import QUOTED, Surroundings, lenient_shape, shape
 from piwik_import.parsers.urls import host_beside_scheme, host_of
 
@@ -114,6 +115,7 @@ class Pattern:
                 steps.append(self._field(pieces, at, wanted))
         if opened is not None:
             raise ValueError("{(} stands without {)}")
+        self._is_timed = AROUND in template
         self._steps = [step for step in steps if step.strict]
         self._texts = [text + r"\r?\Z" for text in _joined(steps)]
         self._quick = re.compile(self._texts[2], re.DOTALL)
@@ -212,7 +214,8 @@ class Pattern:
         expected = self._expected[right]
         if end == len(line):
             raise kind(f"the line ends where {expected} should follow")
-        raise kind(f"column {end + 1}: expected {expected}")
+        before = line.find(AROUND, 0, end) + 1 if self._is_timed else 0  # is no part of the line
+        raise kind(f"column {end - before + 1}: expected {expected}")
 
     @cached_property
     def _expected(self) -> list[str]:

@@ -29,6 +29,11 @@ def with_scheme(host: str | None, scheme: str | None) -> str | None:
     return f"{scheme}://{host}"
 
 
+def tells_scheme(host: str | None) -> bool:
+    """Tell whether the host of a record says with which scheme its URL begins, as `with_scheme` makes it do."""
+    return host is not None and ("://" in host or split_port(host)[1] in PORTS.values())
+
+
 def host_beside_scheme(
     forms: Mapping[str, str], decode: Callable[[str], str]
 ) -> Callable[[tuple[str | None, str | None]], str | None]:

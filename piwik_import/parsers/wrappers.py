@@ -116,13 +116,16 @@ class Wrapper:
         if self.outer is None:
             return own
         outer, timed = self.outer.compile(), {one.name for one in self.timed}
+        is_outer_parted, is_parted = self.outer.has_parts, bool(self.goes_on or self.ends)
 
         def unwrap(line: str) -> Unwrapped | None:
             around = outer(line)
             within = None if around is None else next_layer(own, around)
             if around is None or within is None:
                 return around
-            streams = [one for one in (around.stream, within.stream) if one is not None]
+            # Where parts are what is around, only the first of them holds what is within.
+            is_part = around.goes_on or (is_outer_parted and not is_parted)
+            streams = [one for one in (around.stream, None if is_part else within.stream) if one is not None]
             time = (within.time if self.name in timed else None) or around.time
             return Unwrapped(within.message, time, " ".join(streams) or None, around.goes_on or within.goes_on)
 
@@ -200,11 +203,18 @@ def next_layer(unwrap: Unwrap, around: Unwrapped) -> Unwrapped | None:
     return unwrap(around.message) or (unwrap(f"{around.time} {around.message}") if around.time else None)
 
 
-def around(wrapper: Wrapper, parse: Parser, *, give_time: Callable[[str, str], str] | None = None) -> Parser:
+def around(
+    wrapper: Wrapper,
+    parse: Parser,
+    *,
+    give_time: Callable[[str, str], str] | None = None,
+    is_other: Callable[[str], bool] = lambda _: False,
+) -> Parser:
     """Return the parser of wrapped lines, of which `parse` reads what is within.
 
-    `give_time` joins the wrapper's time and a line that `parse` could not read without. What does not even begin as
-    the lines of the log do is another program's, and no invalid line. Lines that are not wrapped are read as they are.
+    `give_time` joins the wrapper's time and a line that `parse` could not read without; `is_other` knows the line
+    itself if it tells of no request. What does not even begin as the lines of the log do is another program's, and no
+    invalid line. Lines that are not wrapped are read as they are.
 
     Raises FormatError.
     """
@@ -227,14 +237,19 @@ def around(wrapper: Wrapper, parse: Parser, *, give_time: Callable[[str, str], s
             time = held[-1].time or time if tells else time
             if not text.strip():
                 raise OtherLine("there is nothing within")
+        whole = text
         if give_time is not None:
             if time is None:
                 raise OtherLine("neither the line nor what is around it says the time")
-            text = give_time(time, text)
+            whole = give_time(time, text)
         try:
-            return parse(text)
+            return parse(whole)
         except Stranger as error:
             raise OtherLine(str(error)) from None
+        except BadLine:
+            if is_other(text):
+                raise OtherLine("the line tells of no request") from None
+            raise
 
     return parse_within
 
