@@ -73,8 +73,9 @@ def _day(form: str) -> Convert:
 def _user(text: str) -> str | None:
     if text.startswith("- "):  # a name may hold spaces, but this is the user after a virtual host and an address
         raise ValueError(f"'{printable(text, 60)}' is no name of a user: is there one field more before the time?")
-    bracketed = text.rpartition("[")[2] if text.endswith("]") else ""
-    if DATE.search(text) or sum(map(str.isdigit, bracketed)) >= len("091502"):  # where the format has no time
+    end = text[-60:]  # no time is longer, and a name may have 1 MiB
+    bracketed = end.rpartition("[")[2] if end.endswith("]") else ""
+    if DATE.search(end) or sum(map(str.isdigit, bracketed)) >= len("091502"):  # where the format has no time
         raise ValueError(f"'{printable(text, 60)}' is no name of a user, but ends in a time")
     return None if text == '""' else text  # Apache's word for an empty name
 
