@@ -261,7 +261,7 @@ def test_chunks_in_doubt_of_a_journal_of_version_5_stay_so_and_what_is_damaged_t
         db.execute("PRAGMA user_version = 5")
         db.commit()
     with Journal(path), closing(sqlite3.connect(path)) as db:
-        sound, damaged = db.execute("SELECT * FROM lanes ORDER BY source")
+        sound, damaged = db.execute(f"SELECT {rows.LANE_COLUMNS} FROM lanes ORDER BY source")
     lane = rows.lane_from_row(sound)
     assert (lane.place, lane.line, lane.tracked, lane.ahead) == (300, 30, 7, None)
     assert lane.doubt == Doubt(1, 1, 2, 4, 31, 40, 400, 10, 5.5)

@@ -84,37 +84,15 @@ MIGRATIONS = (
     ) WITHOUT ROWID;
     """,
     """
-    ALTER TABLE lanes RENAME TO lanes_before;
-    CREATE TABLE lanes (
-        source INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
-        run INTEGER NOT NULL,
-        lane INTEGER NOT NULL,
-        lanes INTEGER NOT NULL,
-        place INTEGER NOT NULL, line INTEGER NOT NULL, -- up to which its hits have been acknowledged
-        tracked INTEGER NOT NULL,                   -- how many that were, beside those that the source's row counts
-        first INTEGER, last INTEGER,                -- lines of the chunk that is on its way, if there is one
-        "end" INTEGER,
-        hits INTEGER,
-        since REAL,
-        ahead_first INTEGER, ahead_last INTEGER,    -- the same of the chunk that follows it, and is not sent yet
-        ahead_end INTEGER,
-        ahead_hits INTEGER,
-        ahead_since REAL,
-        boot TEXT,                                  -- the start of the machine for which that holds
-        seal BLOB NOT NULL,
-        PRIMARY KEY (source, run, lane)
-    ) WITHOUT ROWID;
-    INSERT INTO lanes
-        SELECT source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since,
-            NULL, NULL, NULL, NULL, NULL, NULL,
-            CASE seal
-                WHEN seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since)
-                THEN seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since,
-                    NULL, NULL, NULL, NULL, NULL, NULL)
-                ELSE seal                           -- what was damaged stays so
-            END
-        FROM lanes_before;
-    DROP TABLE lanes_before;
+    ALTER TABLE lanes ADD COLUMN ahead_first INTEGER; -- the chunk that follows the one in doubt, and is not sent yet
+    ALTER TABLE lanes ADD COLUMN ahead_last INTEGER;
+    ALTER TABLE lanes ADD COLUMN ahead_end INTEGER;
+    ALTER TABLE lanes ADD COLUMN ahead_hits INTEGER;
+    ALTER TABLE lanes ADD COLUMN ahead_since REAL;
+    ALTER TABLE lanes ADD COLUMN boot TEXT;         -- the start of the machine for which that holds
+    UPDATE lanes SET seal = seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since,
+            NULL, NULL, NULL, NULL, NULL, NULL)
+        WHERE seal = seal(source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since);
     """,
 )
 """What makes each version of the file out of the one before; the number of versions is its ``user_version``."""

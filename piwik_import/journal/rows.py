@@ -127,6 +127,12 @@ COLUMNS = (
 )
 """Of the table ``sources``, after its ``id``."""
 
+LANE_COLUMNS = (
+    'source, run, lane, lanes, place, line, tracked, first, last, "end", hits, since, ahead_first, ahead_last,'
+    " ahead_end, ahead_hits, ahead_since, boot, seal"
+)
+"""Of the table ``lanes``."""
+
 
 def to_row(stored: Stored) -> tuple[object, ...]:
     """Return the values of all `COLUMNS`."""
@@ -184,7 +190,7 @@ def from_row(row: Sequence[Any]) -> Stored:
 
 
 def lane_to_row(lane: Lane) -> tuple[object, ...]:
-    """Return the values of a row of the table ``lanes``."""
+    """Return the values of all `LANE_COLUMNS`."""
     place = (lane.source, lane.run, lane.lane, lane.lanes, lane.place, lane.line, lane.tracked)
     row = (*place, *_chunk_to_row(lane.doubt), *_chunk_to_row(lane.ahead), BOOT if lane.ahead else None)
     return (*row, seal(row))
@@ -195,7 +201,7 @@ def _chunk_to_row(chunk: Doubt | None) -> tuple[object, ...]:
 
 
 def lane_from_row(row: Sequence[Any]) -> Lane:
-    """Make a `Lane` of a row of the table ``lanes``. Raises ValueError if it is damaged."""
+    """Make a `Lane` of the `LANE_COLUMNS` of a row of ``lanes``. Raises ValueError if it is damaged."""
     if seal(row[:-1]) != row[-1]:
         raise ValueError("what it holds of a lane is damaged")
     (source, run, lane, lanes, place, line, tracked), doubt, ahead, boot = row[:7], row[7:12], row[12:17], row[17]

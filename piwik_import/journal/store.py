@@ -21,6 +21,7 @@ from piwik_import.identity import Digest, digest
 from piwik_import.journal.file import JournalError, open_file
 from piwik_import.journal.rows import (
     COLUMNS,
+    LANE_COLUMNS,
     Doubt,
     Lane,
     Stored,
@@ -34,8 +35,8 @@ from piwik_import.journal.rows import (
 from piwik_import.translate import SLOTS
 
 PLACES = ", ".join("?" * len(COLUMNS.split(",")))
-LANE = f"({', '.join('?' * 19)})"
-"""The places of the values of a row of the table ``lanes``."""
+LANE = f"({', '.join('?' * len(LANE_COLUMNS.split(',')))})"
+WRITE_LANES = f"REPLACE INTO lanes ({LANE_COLUMNS}) VALUES "
 FEW = 50
 """Lanes that one statement takes: SQLite has room for 999 values in each, or for more."""
 
@@ -152,7 +153,7 @@ class Journal:
         try:
             found = [from_row(row) for row in rows]
             for one in found:
-                for row in self._rows("SELECT * FROM lanes WHERE source = ?", one.id):
+                for row in self._rows(f"SELECT {LANE_COLUMNS} FROM lanes WHERE source = ?", one.id):
                     lane = lane_from_row(row)
                     one.advance(lane.lane, lane.lanes, lane.place, lane.line)
                     one.hits += lane.tracked
@@ -206,7 +207,7 @@ class Journal:
             for one in sources:
                 one.updated = now
                 self._write(one)
-            self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
+            self._db.executemany(WRITE_LANES + LANE, map(lane_to_row, lanes))
             if besides is not None:
                 besides()
 
@@ -222,7 +223,7 @@ class Journal:
         with self._lock:
             try:
                 values = [value for lane in lanes for value in lane_to_row(lane)]
-                self._db.execute(f"REPLACE INTO lanes VALUES {', '.join([LANE] * len(lanes))}", values)
+                self._db.execute(WRITE_LANES + ", ".join([LANE] * len(lanes)), values)
             except sqlite3.Error as error:
                 raise JournalBroken(self.path, error) from None
 
@@ -245,7 +246,7 @@ class Journal:
         self._db.execute(f"UPDATE sources SET ({COLUMNS}) = ({PLACES}) WHERE id = ?", (*to_row(one), one.id))
         self._db.execute("DELETE FROM lanes WHERE source = ?", (one.id,))
         lanes = [Lane(doubt.source, doubt.run, doubt.lane, doubt.lanes, 0, 0, 0, doubt) for doubt in one.doubts]
-        self._db.executemany(f"REPLACE INTO lanes VALUES {LANE}", map(lane_to_row, lanes))
+        self._db.executemany(WRITE_LANES + LANE, map(lane_to_row, lanes))
 
     def forget(self, source: Stored) -> None:
         """Strike out a source: it will be imported from its beginning. Raises LockedError while it is imported."""
