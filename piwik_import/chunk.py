@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf
 
 from piwik_import.translate import Entry
 
@@ -40,6 +41,11 @@ class Part:
     def __len__(self) -> int:
         return len(self.entries)
 
+    @property
+    def size(self) -> int:
+        """Bytes that its hits take."""
+        return sum(len(entry.query) for entry in self.entries)
+
     def piece(self, begin: int, end: int, *, is_cut: bool = True) -> Part:
         """Return some of its hits as a part of their own."""
         return Part(self.entries[begin:end], is_cut or self.is_cut, self.is_again, self.in_doubt)
@@ -48,10 +54,11 @@ class Part:
 class Chunk:
     """The hits of one lane that were taken together. `parts` is what is not settled yet.
 
-    No part has more than `most` hits. A chunk has more only where one line has.
+    No part has more than `most` hits. A chunk has more only where one line has. `most_bytes` is what it was allowed.
     """
 
-    def __init__(self, lane: int, entries: Sequence[Entry], most: int = sys.maxsize) -> None:
+    def __init__(self, lane: int, entries: Sequence[Entry], most: int = sys.maxsize, most_bytes: float = inf) -> None:
+        self.most_bytes = most_bytes
         self.lane = lane
         self.entries = entries
         self.parts = deque([Part(entries[at : at + most]) for at in range(0, len(entries), most)])
@@ -77,6 +84,16 @@ class Chunk:
         part = self.parts.popleft()
         middle = len(part) // 2
         self._put_first([part.piece(0, middle, is_cut=is_cut), part.piece(middle, len(part), is_cut=is_cut)])
+
+    def fit(self, most_bytes: float) -> None:
+        """Cut what would be larger than that into halves, before any of it is sent."""
+        fitting: deque[Part] = deque()
+        while self.parts:
+            if len(self.parts[0]) > 1 and self.parts[0].size > most_bytes:
+                self.halve(is_cut=False)
+            else:
+                fitting.append(self.parts.popleft())
+        self.parts, self.body = fitting, None
 
     def cut_out(self, place: int) -> None:
         """Cut the hit at `place`, which the tracker named, out of the first part."""

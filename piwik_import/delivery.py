@@ -7,8 +7,7 @@ in one place:
     answer                  what happens
     Recorded                settled; hits that the server did not record are counted, kept as rejects, not sent again
     Refused                 everything stops: the token, the site or the address is wrong
-    TooLarge                the same hits in two halves, and no larger requests from now on but for those that are
-                            ready; a hit by itself is rejected
+    TooLarge                the same hits in two halves, and no larger requests from now on; a hit by itself is rejected
     Failed, rolled back     the tracker failed and took all back: the same again, and then in parts, until the hit is
                             found that it fails on while it takes others; that one is rejected. See below
     Failed, in doubt        it may have been recorded: the same again (`Policy.resend`), or left in doubt
@@ -41,6 +40,7 @@ from piwik_import.policy import Policy
 from piwik_import.rejects import Rejects
 from piwik_import.report import Report
 from piwik_import.settlement import Settlement
+from piwik_import.translate import Entry
 
 QUIET = 0.2
 """Seconds without a chunk after which what was settled is written down, rather than along with the next."""
@@ -125,7 +125,10 @@ class Delivery:
             except PiwikImportError as error:
                 self._give_up(error)
             entries = self._lanes.take(lane)
-        return None if entries is None else Chunk(lane, entries, self._policy.chunk_size)
+        return None if entries is None else self._chunk(lane, entries)
+
+    def _chunk(self, lane: int, entries: list[Entry]) -> Chunk:
+        return Chunk(lane, entries, self._policy.chunk_size, self._lanes.chunk_bytes)
 
     def _prepare(self, chunk: Chunk) -> None:
         """Make ready what follows a chunk, if it is there: encode it, and write it down."""
@@ -134,7 +137,7 @@ class Delivery:
         start = monotonic()
         entries = self._lanes.take_ahead(chunk.lane)
         if entries is not None:
-            chunk.following = following = Chunk(chunk.lane, entries, self._policy.chunk_size)
+            chunk.following = following = self._chunk(chunk.lane, entries)
             with suppress(Exception):  # which is met again when it is sent: it must not cost this chunk its answer
                 following.body = self._encoded(following.parts[0])
                 following.is_prepared = self._acknowledged.prepare(chunk.lane, entries)
@@ -177,6 +180,8 @@ class Delivery:
 
     def _send(self, chunk: Chunk) -> None:
         """Send the first part of a chunk once, and do what the answer asks for. Raises PiwikImportError."""
+        if not chunk.is_begun and self._lanes.chunk_bytes < chunk.most_bytes:
+            chunk.fit(self._lanes.chunk_bytes)  # what was taken before the server called a request too large
         part = chunk.parts[0]
         turn = self._pace.enter(len(part))
         if turn is None:
@@ -234,7 +239,7 @@ class Delivery:
 
     def _after_too_large(self, chunk: Chunk, part: Part, answer: TooLarge) -> None:
         """Send no more bytes at once than the server may take; a hit that is too large by itself is rejected."""
-        size = sum(len(entry.query) for entry in part.entries)
+        size = part.size
         if size < LEAST_BYTES:
             raise RefusedError(f"{self._client.url}: {answer.reason}; it takes not even {size} bytes")
         if len(part) == 1:

@@ -428,6 +428,18 @@ def test_hits_are_not_in_doubt_if_the_client_cannot_follow_where_the_server_send
     assert len(proxy.requests) == 1
 
 
+def test_what_was_ready_when_the_server_called_a_request_too_large_is_cut_too(tracker, deliver):
+    def pause():
+        tracker.most_bytes = 1_500 if len(tracker.bulks) > 1 else inf
+        return 0.2  # in which the next one is made ready
+
+    tracker.pause = pause
+    sending = deliver(entries(120), lanes=1, chunk_size=40)
+    assert sending.report.tracked == 120
+    refused = [len(sent.hits) for sent in tracker.bulks if not sent.recorded]
+    assert refused == [40]
+
+
 def test_a_slow_disk_is_not_taken_for_a_slow_server(tracker, deliver, monkeypatch):
     monkeypatch.setattr(Acknowledged, "prepare", lambda *_: sleep(0.6) or True)
     deliver(entries(1_900), lanes=1, chunk_size=1_600)
