@@ -1,8 +1,8 @@
 """Bytes to the server and back: connections that are kept alive, TLS, proxies, sockets, time.
 
 Each thread has a connection of its own. A pool of httpcore that threads share may close one on which another thread
-is just waiting for its answer (https://github.com/encode/httpcore/issues/1110), whose hits are in doubt then: it took
-one request in 10,000 on a busy machine.
+is just waiting for its answer (https://github.com/encode/httpcore/issues/1110), whose hits are in doubt then: that was
+one request in some 20,000 on a busy machine.
 
 An answer is read up to `LONGEST` bytes, packed or not, so that no server can fill our memory.
 """
