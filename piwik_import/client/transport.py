@@ -167,8 +167,8 @@ class Transport:
             )
         except ImportError:
             raise UsageError("--proxy: a SOCKS proxy needs the package socksio: pip install 'httpx[socks]'") from None
-        # httpx has no parameter for what opens its sockets; httpcore, by which it connects, has. Sockets does all that a
-        # NetworkBackend of httpcore does, but is none by name: that package is httpx's affair, and not one of ours.
+        # httpx has no parameter for what opens its sockets; httpcore, by which it connects, has. Sockets does all that
+        # a NetworkBackend of httpcore does, but is none by name: that package is httpx's affair, and not one of ours.
         way._pool._network_backend = Sockets(way._pool._network_backend, self._course)  # type: ignore[assignment]
         return way
 
