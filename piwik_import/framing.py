@@ -16,9 +16,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
+from piwik_import.parsers import messages, wrappers
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.wrappers import Unwrap, Wrapper
+from piwik_import.parsers.messages import Unwrap
+from piwik_import.parsers.wrappers import Wrapper
 from piwik_import.source import BLOCK_SIZE, LINE_LIMIT, SHOWN, Block, Source
 
 Text = tuple[str, int, int]
@@ -51,11 +54,23 @@ def is_spread(head: bytes) -> bool:
 
 
 def is_enough(head: bytes) -> bool:
-    """Tell whether the beginning of a pipe is long enough to tell its shape by: a line, and of JSON an object."""
+    """Tell whether the beginning of a pipe is long enough to tell its shape by: a line, and of JSON an object.
+
+    A line that is only the beginning of a message is not enough: to recognise what is within takes all of it.
+    """
     text = head.lstrip(b"\xef\xbb\xbf\0 \t\r\n")
     if text.startswith(b"{") or re.match(rb"\[\s*(?:\{|\Z)", text):
-        return next(_objects(text), None) is not None and (b"\n" in text or is_spread(text))
-    return b"\n" in text
+        whole = next(_objects(text), None) is not None and (b"\n" in text or is_spread(text))
+        return whole and not _only_begins(text)
+    return b"\n" in text and not _only_begins(text)
+
+
+def _only_begins(text: bytes) -> bool:
+    """Tell whether a wrapper goes on after each of the whole lines that there are."""
+    lines = text.decode("latin-1").split("\n")[:-1]
+    parted = [one for one in wrappers.known().values() if lines and one.has_parts and one.may_have_parts(text)]
+    found = (messages.gather(lines, map(one.compile(), lines)) for one in parted)
+    return any(not any(message.is_whole for message in several) for several in found)
 
 
 def objects(head: bytes) -> list[str]:
@@ -71,7 +86,7 @@ def of(definition: Definition) -> tuple[Callable[[Block], bool], Callable[[Block
     if wrapper is None or not wrapper.has_parts or definition.columns is not None:
         return (lambda _: False), lambda _: iter(())
     unwrap = wrapper.compile()
-    return (lambda block: _may_have_parts(block.data, wrapper)), lambda block: _joined(block, unwrap)
+    return (lambda block: wrapper.may_have_parts(block.data)), lambda block: _joined(block, unwrap)
 
 
 def blocks(source: Source, definition: Definition, offset: int, line: int) -> Iterator[Block]:
@@ -158,36 +173,14 @@ def _records_of_json(block: Block) -> Iterator[Text]:
         yield rest[:LINE_LIMIT], block.line + block.data.rstrip().count(b"\n"), block.end
 
 
-def _may_have_parts(data: bytes, wrapper: Wrapper) -> bool:
-    """Tell whether any line in a block might go on in another: looking costs a thousandth of unwrapping."""
-    if wrapper.outer is not None and wrapper.ends:  # written as what is around it writes texts: who knows how
-        return True
-    if wrapper.outer is not None and _may_have_parts(data, wrapper.outer):
-        return True
-    if wrapper.goes_on:
-        return f" {wrapper.goes_on} ".encode() in data
-    ends = wrapper.ends.encode("unicode_escape") + b'"'
-    return bool(wrapper.ends) and data.count(ends) < data.count(b"\n")
-
-
 def _joined(block: Block, unwrap: Unwrap) -> Iterator[Text]:
     """Put the parts of messages together: the lines of each, as one text, end where its last line does."""
-    open_parts: dict[str | None, list[str]] = {}
-    end, number = block.offset, block.line - 1
     lines = block.data.decode("latin-1").split("\n")
     if not lines[-1]:
         lines.pop()
-    for number, line in enumerate(lines, block.line):
-        end = min(end + len(line) + 1, block.end)
-        found = unwrap(line)
-        stream = None if found is None else found.stream
-        if found is not None and found.goes_on:
-            open_parts.setdefault(stream, []).append(line)
-        else:
-            before = open_parts.pop(stream, []) if found is not None else []
-            yield "\n".join([*before, line]), number, end
-    for parts in open_parts.values():
-        yield "\n".join(parts), number, end
+    ends = [*accumulate((len(line) + 1 for line in lines), initial=block.offset)]
+    for text, at, _ in messages.gather(lines, map(unwrap, lines)):
+        yield text, block.line + at, min(ends[at + 1], block.end)
 
 
 def _whole_messages(source: Source, lines: Iterator[Block], wrapper: Wrapper) -> Iterator[Block]:
@@ -206,7 +199,7 @@ def _whole_messages(source: Source, lines: Iterator[Block], wrapper: Wrapper) ->
         elif held is not None:
             yield held
         held = None
-        cut = _first_open(block, unwrap) if _may_have_parts(block.data, wrapper) else len(block.data)
+        cut = _first_open(block, unwrap) if wrapper.may_have_parts(block.data) else len(block.data)
         if len(block.data) - cut > LINE_LIMIT:
             cut = len(block.data)
         done, rest = block.data[:cut], block.data[cut:]

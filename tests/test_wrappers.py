@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import time
 from datetime import UTC, datetime
 
@@ -345,6 +346,66 @@ def test_parts_of_a_message_become_one_hit_that_ends_with_the_last_of_them(wrap,
     assert all(entry.end == ends[entry.line] for entry in entries)
     assert [entry.end for entry in entries] == sorted(entry.end for entry in entries)
     assert report.bad == 0
+
+
+def all_in_parts(number, wrap, within=str):
+    line = within(page(number))
+    return [wrap("stdout", tag, part) for tag, part in (("P", line[:30]), ("P", line[30:40]), ("F", line[40:]))]
+
+
+@pytest.mark.parametrize(
+    ("wrap", "within"),
+    [
+        *(pytest.param(*one, id=name) for name, one in IN_PARTS.items()),
+        pytest.param(in_docker, WRAP["json_message"], id="JSON of a log shipper in docker"),
+        pytest.param(in_docker, WRAP["journald"], id="journald in docker"),
+    ],
+)
+@pytest.mark.parametrize("number", [1, 7, 300])
+def test_a_log_of_nothing_but_parts_is_recognised_by_its_messages(wrap, within, number, dry_run, tmp_path):
+    log = tmp_path / "0.log"
+    log.write_text("".join(line for one in range(number) for line in all_in_parts(one, wrap, within)))
+    os.utime(log, (1, 1))
+    report, entries = dry_run(log)
+    assert (len(entries), report.bad) == (number, 0)
+
+
+@pytest.mark.parametrize("wrap", [pytest.param(cri, id="cri"), pytest.param(in_docker, id="docker")])
+def test_of_a_pipe_so_much_is_waited_for_that_a_message_is_whole(wrap, start_program):
+    first, *rest = [part for one in range(3) for part in all_in_parts(one, wrap)]
+    process = start_program("--dry-run", "--summary", "json", "-", stdin=subprocess.PIPE)
+    process.stdin.write(first.encode())
+    process.stdin.flush()
+    time.sleep(0.2)  # so that most probably it comes by itself
+    stdout, stderr = process.communicate("".join(rest).encode(), timeout=40)
+    assert json.loads(stdout)["lines"]["imported"] == 3, stderr.decode()
+
+
+def test_lines_of_more_than_docker_takes_at_once_are_recognised(dry_run, tmp_path):
+    known = KNOWN["traefik_json"].samples[0]["line"]
+    line = json.dumps({**json.loads(known), "request_Cookie": "x" * 20_000})
+    cut = [line[:16384], line[16384:] + "\n"]
+    log = tmp_path / "0.log"
+    log.write_text("".join(docker("stdout", part) for part in cut * 10))
+    report, entries = dry_run(log)
+    assert (len(entries), report.bad) == (10, 0)
+
+
+def test_parts_of_two_formats_in_one_log_are_read_by_both():
+    other = json.dumps({**json.loads(KNOWN["traefik_json"].samples[0]["line"])})
+    lines = [
+        part.rstrip()
+        for text in [page(1), other] * 20
+        for part in (cri("stdout", "P", text[:30]), cri("stdout", "F", text[30:]))
+    ]
+    known = found(*lines)
+    assert {one.name for one in known.joined} == {"combined", "traefik_json"}
+    assert not [one for one in known.records(lines) if isinstance(one, BadLine)]
+
+
+def test_a_log_that_has_only_the_beginning_of_a_message_is_no_known_one():
+    with pytest.raises(UnknownFormat):
+        found(cri("stdout", "P", page(1)[:60]).rstrip())
 
 
 def test_a_message_whose_end_never_comes_is_invalid_and_nothing_else_is_lost(dry_run, tmp_path):

@@ -13,7 +13,7 @@ from typing import Any
 from piwik_import.errors import FormatError
 from piwik_import.hints import Hints
 from piwik_import.mapping import HitTable
-from piwik_import.parsers import begin, calls, cef, forms, headers, json_lines, only, urls, wrappers
+from piwik_import.parsers import begin, calls, cef, forms, headers, json_lines, messages, only, urls, wrappers
 from piwik_import.parsers.columns import Columns, compile_columns
 from piwik_import.parsers.headers import NO_HEADER, Header, Section
 from piwik_import.parsers.pattern import Pattern, fields_of, is_usual, pieces_of
@@ -200,6 +200,14 @@ class Definition:
         unwrapped = map(self.wrapper.compile(), lines)
         return [line if found is None else found.message for line, found in zip(lines, unwrapped, strict=True)]
 
+    def whole(self, lines: Sequence[str]) -> Sequence[str]:
+        """Return the lines with those of each message that is in parts as one text, as an import has them."""
+        if self.wrapper is None or not self.wrapper.has_parts or self.columns is not None:
+            return lines
+        if not self.wrapper.may_have_parts("\n".join([*lines, ""]).encode(errors="replace")):
+            return lines
+        return messages.whole(lines, [*map(self.wrapper.compile(), lines)])
+
     def under(self, header: Header) -> Definition:
         """Return the format of lines that `header` governs."""
         return self if self.columns is None else replace(self, header=header)
@@ -214,7 +222,8 @@ class Definition:
         return by_directives[-1]
 
     def records(self, lines: Sequence[str]) -> Iterator[Record | BadLine]:
-        """Yield what becomes of each of a log's first lines but the directives. Raises FormatError."""
+        """Yield what becomes of each of a log's first lines, or messages, but the directives. Raises FormatError."""
+        lines = self.whole(lines)
         parsers: dict[Header, Parser] = {}
         for header, start, stop in self.sections(Header(), lines):
             if start < stop and header not in parsers:

@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from piwik_import.errors import FormatError, UnknownFormat
 from piwik_import.memo import Memo
-from piwik_import.parsers import calls, nesting
+from piwik_import.parsers import calls, messages, nesting
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
 from piwik_import.parsers.glance import Glance
 from piwik_import.parsers.headers import Header, is_header
+from piwik_import.parsers.messages import Unwrap
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
-from piwik_import.parsers.wrappers import Unwrap, Unwrapped, Wrapper
+from piwik_import.parsers.wrappers import Wrapper
 
 LINES = 200
 """How many lines are looked at: one odd line among them decides nothing."""
@@ -94,7 +95,7 @@ def _recognised(
     fit, found = _best_within(lines, definitions, around, parsers)
     if fit.points < max(1, fit.lines) * FROM_ADDRESSES:
         some, single = nesting.some(lines), [one for one in around if one is not None]
-        nested = [*nesting.pairs(some, single, max(1, len(some) * ENOUGH))]
+        nested = [*nesting.pairs(some, single, ENOUGH)]
         more, another = _best_within(some, definitions, nested, parsers)
         if more.points * len(lines) > fit.points * len(some):
             fit, found = more, another
@@ -150,9 +151,9 @@ def _with_others(found: Definition, lines: Sequence[str], definitions: Sequence[
 
 
 def _counted(definition: Definition, lines: Sequence[str]) -> Sequence[str]:
-    """Return the lines without the directives that a format has."""
+    """Return the lines, or messages, without the directives that a format has."""
     if definition.columns is None:
-        return lines
+        return definition.whole(lines)
     return [line for line, text in zip(lines, definition.messages(lines), strict=True) if not is_header(text)]
 
 
@@ -177,15 +178,18 @@ class _Trial:
         self._definitions = definitions
         self._parsers = parsers
         self._lines = lines
-        unwrapped = lines if wrapper is None else [_message(one) for one in map(wrapper.compile(), lines)]
-        self._within = [one for one in unwrapped if one is not None]
+        if wrapper is None:
+            self._within = self._texts = lines
+            return
+        texts, found = messages.opened(lines, wrapper.compile())
+        self._within = [one.message for one in found if one is not None]
         # A line that is not wrapped stands for itself.
-        self._texts = [line if one is None else one for line, one in zip(lines, unwrapped, strict=True)]
+        self._texts = [line if one is None else one.message for line, one in zip(texts, found, strict=True)]
 
     @property
     def is_worth_it(self) -> bool:
         """Whether enough of the lines are wrapped."""
-        return len(self._within) >= len(self._lines) * ENOUGH
+        return len(self._within) >= len(self._texts) * ENOUGH
 
     def promise(self) -> int:
         """Return the points of the format that fits the first lines best."""
@@ -200,8 +204,7 @@ class _Trial:
         best, at = NOTHING[0], 0
         for number in sorted(self._first, key=self._first.__getitem__, reverse=True):
             fit = self._fit(number, self._texts, max(least, best.points))
-            counted = _counted(self._definitions[number].within(self.wrapper), self._lines)
-            if (fit[:5], -number) > (best[:5], -at) and fit.is_enough(len(counted)):
+            if (fit[:5], -number) > (best[:5], -at) and fit.is_enough(self._count(number)):
                 best, at = fit, number
         return best, self._definitions[at].within(self.wrapper) if best.lines else None
 
@@ -217,6 +220,11 @@ class _Trial:
             for number, one in enumerate(self._definitions)
             if (within if one.columns is None else all_of_them).could_fit(one)
         }
+
+    def _count(self, number: int) -> int:
+        """Count the lines, or messages, that a format would have to fit."""
+        one = self._definitions[number]
+        return len(self._texts if one.columns is None else _counted(one.within(self.wrapper), self._lines))
 
     def _is_alone(self, number: int) -> bool:
         """Tell whether a format needs nothing but what is within a line: no header above it, no time around it."""
@@ -242,10 +250,6 @@ FIRST = 5
 """Lines by which it is decided which formats are tried first."""
 
 
-def _message(unwrapped: Unwrapped | None) -> str | None:
-    return None if unwrapped is None else unwrapped.message
-
-
 def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[Record | BadLine]:
     """Yield what becomes of each text, as `wrappers.around` has it if they are within something."""
     for text in texts:
@@ -260,13 +264,6 @@ def _fates(parse: Parser, texts: Sequence[str], *, is_within: bool) -> Iterator[
 def _said(lines: Sequence[str], unwrap: Unwrap) -> int:
     """Count what a wrapper says of the lines besides the message: of two that fit alike, the one that says more."""
     return nesting.said([one for line in lines if (one := unwrap(line)) is not None])
-
-
-def within_of(lines: Sequence[str], unwrap: Unwrap) -> Iterator[str]:
-    """Yield what is within the lines that are wrapped."""
-    for line in lines:
-        if (unwrapped := unwrap(line)) is not None:
-            yield unwrapped.message
 
 
 def fit_of(definition: Definition, lines: Sequence[str], least: int = 0) -> Fit:

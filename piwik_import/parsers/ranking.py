@@ -10,10 +10,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from piwik_import.errors import FormatError
+from piwik_import.parsers import messages
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.client_address import HOST_NAME
 from piwik_import.parsers.definition import Definition
-from piwik_import.parsers.detection import ENOUGH, fit_of, within_of
+from piwik_import.parsers.detection import ENOUGH, fit_of
 from piwik_import.parsers.encoding import utf8
 from piwik_import.parsers.fields import reader
 from piwik_import.parsers.glance import Glance
@@ -87,7 +88,7 @@ def nearest(
     for one in _wrapped(first, definitions, around, strict=False):
         with suppress(FormatError):
             one.under(header).compile()
-            points = sum(_points(one, dissect(one.under(header), line).anatomy) for line in first)
+            points = sum(_points(one, dissect(one.under(header), line).anatomy) for line in one.whole(first))
             found.append((points, one))
     found.sort(key=lambda pair: pair[0], reverse=True)
     return [one for points, one in found if points >= NEAR * len(first)]
@@ -106,8 +107,11 @@ def _wrapped(
 ) -> Iterator[Definition]:
     """Yield the formats within each wrapper that enough lines have; if `strict`, only those that might fit."""
     for wrapper in around:
-        within = lines if wrapper is None else [*within_of(lines, wrapper.compile())]
-        if len(within) < max(1, len(lines) * ENOUGH):
+        texts, within = lines, lines
+        if wrapper is not None:
+            texts, found = messages.opened(lines, wrapper.compile())
+            within = [one.message for one in found if one is not None]
+        if len(within) < max(1, len(texts) * ENOUGH):
             continue
         glance = Glance(within)
         for one in definitions:

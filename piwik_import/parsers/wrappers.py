@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from piwik_import.clock import split_form
 from piwik_import.errors import FormatError, FormatStringError
 from piwik_import.parsers import json_lines, paths, tables
 from piwik_import.parsers.encoding import latin1
+from piwik_import.parsers.messages import Unwrap, Unwrapped, next_layer, unwrapper
 from piwik_import.parsers.record import BadLine, OtherLine, Parser, Record, Stranger
 from piwik_import.parsers.regex import compiled
 
@@ -33,22 +34,6 @@ KEYS |= {"sample": list}
 NAMES = {"message", "time", "stream", "part"}
 """What a wrapper's groups may be called, and but for ``part`` the keys of its ``[json]``; other groups are only for the
 reader."""
-
-
-class Unwrapped(NamedTuple):
-    """One line of a wrapped log."""
-
-    message: str
-    time: str | None = None
-    """As it is written there."""
-    stream: str | None = None
-    """What the line came from; parts of one message come from the same."""
-    goes_on: bool = False
-    """Whether the next line of the stream goes on with the message."""
-
-
-Unwrap = Callable[[str], Unwrapped | None]
-"""One line → what is in it; None if it is not wrapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +71,15 @@ class Wrapper:
         """Whether a message may be spread over several lines."""
         return any(one.goes_on or one.ends for one in self.layers)
 
+    def may_have_parts(self, data: bytes) -> bool:
+        """Tell whether any line in `data` might go on in another: looking costs a thousandth of unwrapping."""
+        if self.outer is not None and (self.ends or self.outer.may_have_parts(data)):
+            return True  # where the text that ends a message is within another's, who knows how it is written
+        if self.goes_on:
+            return f" {self.goes_on} ".encode() in data
+        ends = self.ends.encode("unicode_escape") + b'"'
+        return bool(self.ends) and data.count(ends) < data.count(b"\n")
+
     @property
     def detail(self) -> int:
         """How much it may say of a line: of two that say as much, the one that could say no more is meant."""
@@ -111,22 +105,35 @@ class Wrapper:
         return dated if all(forms[one.name] in ("iso8601", "any") for one in dated) else dated[-1:]
 
     def compile(self) -> Unwrap:
-        """Return the function that takes a line out of it, and of what is around it. Raises FormatError."""
-        own = self.compile_layer()
+        """Return the function that takes a line out of it, and of what is around it. Raises FormatError.
+
+        If it has parts, the function takes a message out of all its lines too, as `messages` makes one text of them.
+        """
+        timed = {one.name for one in self.timed}
+        of_line = self._compile_for_lines(timed)
+        if not self.has_parts:
+            return of_line
+        of_several = unwrapper([(one.compile_layer(), one.name in timed) for one in self.layers])
+        return lambda text: of_several(text) if "\n" in text else of_line(text)
+
+    def _compile_for_lines(self, timed: Set[str]) -> Unwrap:
+        """As `compile`, for single lines; `timed` names the layers whose times count."""
+        own, tells = self.compile_layer(), self.name in timed
         if self.outer is None:
             return own
-        outer, timed = self.outer.compile(), {one.name for one in self.timed}
+        outer = self.outer._compile_for_lines(timed)
         is_outer_parted, is_parted = self.outer.has_parts, bool(self.goes_on or self.ends)
+        is_outer_timed = self.outer.outer is not None or self.outer.name in timed
 
         def unwrap(line: str) -> Unwrapped | None:
             around = outer(line)
             within = None if around is None else next_layer(own, around)
             if around is None or within is None:
-                return around
+                return around if around is None or is_outer_timed else around._replace(time=None)
             # Where parts are what is around, only the first of them holds what is within.
             is_part = around.goes_on or (is_outer_parted and not is_parted)
             streams = [one for one in (around.stream, None if is_part else within.stream) if one is not None]
-            time = (within.time if self.name in timed else None) or around.time
+            time = (within.time if tells else None) or (around.time if is_outer_timed else None)
             return Unwrapped(within.message, time, " ".join(streams) or None, around.goes_on or within.goes_on)
 
         return unwrap
@@ -198,11 +205,6 @@ def _text(value: Any) -> str | None:
     return None
 
 
-def next_layer(unwrap: Unwrap, around: Unwrapped) -> Unwrapped | None:
-    """Take a message out of what the layer around it has left, or of that and the time that it took."""
-    return unwrap(around.message) or (unwrap(f"{around.time} {around.message}") if around.time else None)
-
-
 def around(
     wrapper: Wrapper,
     parse: Parser,
@@ -218,23 +220,12 @@ def around(
 
     Raises FormatError.
     """
-    timed = {one.name for one in wrapper.timed}
-    layers = [(one.compile_layer(), one.name in timed) for one in wrapper.layers]
+    unwrap = wrapper.compile()
 
     def parse_within(text: str) -> Record:
-        time: str | None = None
-        held: list[Unwrapped] = []
-        for unwrap, tells in layers:
-            if held:
-                parts = [next_layer(unwrap, one) for one in held]
-            else:
-                parts = [unwrap(line) for line in text.split("\n")] if "\n" in text else [unwrap(text)]
-            found = [part for part in parts if part is not None]
-            if len(found) < len(parts):
-                break
-            held = found if len(found) == 1 else _joined(found)
-            text = held[0].message if len(held) == 1 else "\n".join([one.message for one in held])
-            time = held[-1].time or time if tells else time
+        found, time = unwrap(text), None
+        if found is not None:
+            text, time = found.message, found.time
             if not text.strip():
                 raise OtherLine("there is nothing within")
         whole = text
@@ -252,16 +243,6 @@ def around(
             raise
 
     return parse_within
-
-
-def _joined(parts: Sequence[Unwrapped]) -> list[Unwrapped]:
-    """Put the parts of messages together; of several messages each is a part of what is within the next layer."""
-    messages, begun = [], ""
-    for part in parts:
-        if not part.goes_on or part is parts[-1]:
-            messages.append(part._replace(message=begun + part.message))
-        begun = begun + part.message if part.goes_on else ""
-    return messages
 
 
 def folder() -> Path:
