@@ -408,6 +408,18 @@ def test_a_log_that_has_only_the_beginning_of_a_message_is_no_known_one():
         found(cri("stdout", "P", page(1)[:60]).rstrip())
 
 
+@pytest.mark.parametrize("inner", ["json_message", "journald", "docker_json", "syslog_3164"])
+@pytest.mark.parametrize(("outer", "wrap"), [("docker_json", in_docker), ("cri", cri)])
+def test_the_anatomy_of_a_message_in_parts_is_that_of_a_whole_one(inner, outer, wrap):
+    if inner == outer:
+        return
+    text = "\n".join(one.rstrip("\n") for one in all_in_parts(1, wrap, WRAP[inner]))
+    one = KNOWN["combined"].within(Registry().wrapper(f"{inner} in {outer}"))
+    shown = dissect(one, text)
+    assert shown.around is not None
+    assert shown.anatomy == dissect(KNOWN["combined"], page(1)).anatomy
+
+
 def test_a_message_whose_end_never_comes_is_invalid_and_nothing_else_is_lost(dry_run, tmp_path):
     log = tmp_path / "0.log"
     log.write_text(cri("stdout", "F", page(1)) + cri("stdout", "P", page(2)[:60]) + cri("stderr", "F", page(3)))

@@ -201,7 +201,7 @@ def _single(line: bytes, number: int, header: bytes, end: int = 0) -> Block:
 
 def _said(known: Definition, sample: Sequence[str]) -> str:
     """Say why the times of a log need no --timezone."""
-    found = (dissect(known, line) for line in sample)
+    found = (dissect(known, line) for line in known.whole(sample))
     parts = (part for one in found for part in (one.around, *one.anatomy.parts) if part and "time" in part.fields)
     texts = [part.text for part in islice(parts, 20)]
     if any(SAYS_ZONE.search(text) for text in texts):

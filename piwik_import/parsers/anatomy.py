@@ -39,17 +39,14 @@ def dissect(definition: Definition, line: str) -> Dissected:
 
 def _within(wrapper: Wrapper, line: str, *, needs_time: bool) -> tuple[Part | None, str]:
     """Return what is around a line, and what is within; nothing around one that is not wrapped."""
-    unwrap = wrapper.compile()
-    found = [unwrap(text) for text in line.split("\n")]
-    parts = [one for one in found if one is not None]
-    if len(parts) < len(found):
+    found = wrapper.compile()(line)
+    if found is None:
         return None, line.replace("\n", "")
-    message = "".join([one.message for one in parts])
-    time = parts[-1].time or ""
+    message, time = found.message.replace("\n", ""), found.time or ""
     if needs_time and time:
         return Part(time, ("time",), None, wrapper.label), message
     is_text = all(layer.regex is not None for layer in wrapper.layers)
-    text = line.removesuffix("\r").removesuffix(message) if is_text and len(parts) == 1 else time
+    text = line.removesuffix("\r").removesuffix(message) if is_text and "\n" not in line else time
     return Part(text.strip(), (), None, wrapper.label), message
 
 
