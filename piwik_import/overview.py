@@ -14,8 +14,9 @@ from piwik_import.parsers.wrappers import Wrapper
 HEAD = """\
 # The formats that come along
 
-The format of a log is recognised; `--format NAME` names it, by its name or by another that it is known by. Each is one
-TOML file of [formats/](../formats), with samples of its lines: `piwik-import formats NAME` shows it. To add one, see
+The format of a log is recognised; `--format NAME` names it, by its name or by another that it is known by: where
+several formats are also called so, the one of them that fits the log is meant. Each is one TOML file of
+[formats/](../formats), with samples of its lines: `piwik-import formats NAME` shows it. To add one, see
 [formats/README.md](../formats/README.md).
 
 All give the client's address (`cip`), the time (`cdt`) and the page (`url`). The columns say what else they give, if

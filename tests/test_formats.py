@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import time
@@ -11,12 +12,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from piwik_import.errors import FormatError, FormatStringError
+from piwik_import.errors import FormatError, FormatStringError, UnknownFormat
 from piwik_import.parsers import catalogue, formatfile, logformat, wrappers
 from piwik_import.parsers.anatomy import dissect
 from piwik_import.parsers.detection import lines_of, recognise
 from piwik_import.parsers.headers import Header
 from piwik_import.parsers.record import BadLine, OtherLine
+from piwik_import.parsers.registry import Registry
 
 KNOWN = catalogue.known()
 TIMED = {name: one for name, one in KNOWN.items() if "time" in one.fields}
@@ -112,12 +114,42 @@ def test_a_log_is_recognised_in_the_blink_of_an_eye():
             assert time.process_time() - began < 0.5  # 0.1 s on a quiet machine
 
 
-def test_no_two_formats_share_a_name():
-    names = [name for one in KNOWN.values() for name in (one.name, *one.aliases)]
-    assert len(names) == len({*names})
-    assert [catalogue.named(name).name for one in KNOWN.values() for name in (one.name, *one.aliases)] == [
-        one.name for one in KNOWN.values() for _ in (one.name, *one.aliases)
-    ]
+def test_no_format_has_the_name_of_another_for_an_alias():
+    for one in KNOWN.values():
+        assert not KNOWN.keys() & {*one.aliases}
+        assert len(one.aliases) == len({*one.aliases})
+
+
+def test_an_alias_stands_for_all_formats_that_have_it():
+    registry = Registry()
+    for name in {name for one in KNOWN.values() for name in (one.name, *one.aliases)}:
+        assert registry.called(name) == [one for one in KNOWN.values() if name in (one.name, *one.aliases)]
+    assert [one.name for one in registry.called("elb")] == ["alb", "alb_2016", "elb_classic"]
+
+
+@pytest.mark.parametrize("name", ["alb", "alb_2016", "elb_classic"])
+def test_of_the_formats_with_an_alias_the_one_that_fits_the_log_is_meant(name, run_here, tmp_path):
+    log = tmp_path / "balancer.log"
+    lines = [sample["line"] for sample in KNOWN[name].samples]
+    log.write_text("\n".join([*lines, ""]))
+    asked = [run_here("explain", "--json", "--format", one, log) for one in ("elb", name)]
+    found = [json.loads(one.stdout) for one in asked]
+    assert found[0]["format"] == name
+    assert found[0]["lines"] == found[1]["lines"]
+
+
+def test_another_log_than_those_of_an_alias_is_refused_with_their_names(run_here, tmp_path):
+    log = tmp_path / "access.log"
+    log.write_text(KNOWN["combined"].samples[0]["line"] + "\n")
+    outcome = run_here("--dry-run", "--format", "elb", log)
+    assert outcome.code == UnknownFormat.exit_code
+    assert "alb, alb_2016, elb_classic" in outcome.stderr
+
+
+def test_all_formats_of_an_alias_are_shown_and_checked(run_here):
+    shown = run_here("formats", "elb").stdout
+    assert shown == "\n".join(run_here("formats", name).stdout for name in ("alb", "alb_2016", "elb_classic"))
+    assert run_here("formats", "--check", "elb").stdout.count(": right\n") >= 6
 
 
 def test_an_unknown_name_says_how_to_list_the_known_ones():

@@ -201,14 +201,14 @@ def test_a_plug_in_that_is_none_is_left_out_and_said_and_stops_only_those_who_na
     (warning,) = site.warnings
     assert warning.startswith("left out: format mine: ")
     with pytest.raises(FormatError, match=rf"^format mine: .*{reason}.* \(package of-mine 1\.0\)$"):
-        registry.format("mine")
+        registry.called("mine")[0]
 
 
 @pytest.mark.parametrize("where", ["m.no.such", "no_such_module", "json:nothing", "not a name", ""])
 def test_an_entry_point_that_names_nothing_is_said(site, where):
     site.add("mine", "", where or "json:")
     with pytest.raises(FormatError, match=r"^format mine: the plug-in .*of-mine 1\.0"):
-        site.registry().format("mine")
+        site.registry().called("mine")[0]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_an_entry_point_that_names_nothing_is_said(site, where):
 )
 def test_a_line_that_a_plug_in_fails_on_is_an_invalid_one_that_names_it(site, what, reason):
     site.add("mine", well(what))
-    parse = site.registry().format("mine").compile()
+    parse = site.registry().called("mine")[0].compile()
     with pytest.raises(BadLine, match=f"^(plug-in mine: .*)?{reason}"):
         parse("a\x1b]0;")
 
@@ -251,7 +251,7 @@ def test_a_line_that_a_plug_in_fails_on_is_an_invalid_one_that_names_it(site, wh
 def test_what_a_plug_in_raises_shows_nothing_that_a_terminal_would_obey(site):
     site.add("mine", well("raise ValueError(line)"))
     with pytest.raises(BadLine) as caught:
-        site.registry().format("mine").compile()("\x1b]0;title\x07")
+        site.registry().called("mine")[0].compile()("\x1b]0;title\x07")
     assert str(caught.value) == r"plug-in mine: ValueError: \x1b]0;title\x07"
 
 
@@ -272,7 +272,7 @@ def test_a_record_of_a_plug_in_gets_a_bare_address_and_a_time_in_utc(site):
     east = "__import__('datetime').timezone.min"
     change = f"ip='[2001:db8::1]:443', time=datetime(2026, 1, 1, tzinfo={east}), extra={{'a': 1}}"
     site.add("mine", well(f"return {RECORD}._replace({change})"))
-    record = site.registry().format("mine").compile(["a"])("caf\xc3\xa9 \xff")
+    record = site.registry().called("mine")[0].compile(["a"])("caf\xc3\xa9 \xff")
     assert record == Record(
         "2001:db8::1",
         datetime(2026, 1, 1, tzinfo=timezone.min).astimezone(UTC),
@@ -284,7 +284,7 @@ def test_a_record_of_a_plug_in_gets_a_bare_address_and_a_time_in_utc(site):
 
 def test_the_users_word_on_proxies_reaches_the_addresses_of_a_plug_in_and_that_on_fields_is_refused(site):
     site.add("mine", well(f"return {RECORD}._replace(ip=line)"))
-    known = site.registry().format("mine")
+    known = site.registry().called("mine")[0]
     line = "192.0.2.1, 198.51.100.7, 10.0.0.1"
     assert known.compile()(line).ip == "198.51.100.7"
     trusted = known.read_as(Hints(trusted_proxies=("198.51.100.0/24", "10.0.0.0/8")))
@@ -302,7 +302,7 @@ def test_field_is_refused_for_a_log_that_a_plug_in_reads(site, run_here, tmp_pat
 
 def test_a_definition_of_a_plug_in_crosses_to_another_process(site):
     site.add("mine", well(f"return {RECORD}"))
-    known = site.registry().format("mine").within(wrappers.known()["cri"])
+    known = site.registry().called("mine")[0].within(wrappers.known()["cri"])
     assert pickle.loads(pickle.dumps(known)) == known
 
 
@@ -312,7 +312,7 @@ def test_a_plug_in_takes_nobodys_name_and_its_code_is_not_loaded_then(site):
     (site.folder / "formats").mkdir()
     (site.folder / "formats" / "twice.toml").write_text("pattern = '{ip} {time:iso8601} {path}'")
     registry = site.registry()
-    assert registry.formats["combined"] is known()["combined"] is registry.format("combined")
+    assert registry.formats["combined"] is known()["combined"] is registry.called("combined")[0]
     assert registry.formats["twice"].file.endswith("twice.toml")
     assert sorted(site.warnings) == [
         "left out: plug-in combined of of-combined 1.0: a format that is no plug-in has this name, and goes before it",
@@ -324,10 +324,10 @@ def test_only_the_plug_in_that_is_named_is_loaded(site):
     site.add("good", well(f"return {RECORD}") + "aliases = ['well']\n")
     site.add("bad", "raise SystemExit")
     registry = site.registry()
-    assert registry.format("good").compile()("a").path == "/a"
-    assert registry.format("nginx").name == "combined"
+    assert registry.called("good")[0].compile()("a").path == "/a"
+    assert registry.called("nginx")[0].name == "combined"
     assert site.warnings == []
-    assert registry.format("well").name == "good"  # which all have to be asked for
+    assert registry.called("well")[0].name == "good"  # which all have to be asked for
     assert len(site.warnings) == 1
 
 
@@ -338,13 +338,13 @@ def test_a_class_is_made_an_object_and_a_module_is_one(site):
     (site.folder / "with_a_class.py").write_text(code)
     site.add("class", "", "with_a_class:A")
     registry = site.registry()
-    assert registry.format("class").title == "A"
-    assert registry.format("module").fields == ("ip", "time", "path")
+    assert registry.called("class")[0].title == "A"
+    assert registry.called("module")[0].fields == ("ip", "time", "path")
 
 
 def test_a_plug_in_may_say_that_a_line_tells_of_no_request(installed, monkeypatch):
     monkeypatch.syspath_prepend(installed)
-    parse = Registry(plugins=True).format("logfmt").compile()
+    parse = Registry(plugins=True).called("logfmt")[0].compile()
     with pytest.raises(OtherLine):
         parse(LINES.splitlines()[1])
 

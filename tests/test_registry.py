@@ -124,9 +124,9 @@ def test_a_format_of_the_users_own_goes_before_the_shipped_one_of_its_name_and_t
 def test_names_go_before_aliases_and_the_users_before_shipped_ones(own):
     own.add("shop.toml", SHOP.replace('"laden"', '"nginx"'))
     registry = own.registry()
-    assert registry.format("common") is catalogue.known()["common"]
-    assert registry.format("nginx").name == "shop"
-    assert registry.format("apache").name == "combined"
+    assert registry.called("common") == [catalogue.known()["common"]]
+    assert [one.name for one in registry.called("nginx")] == ["shop"]
+    assert [one.name for one in registry.called("apache")] == ["combined"]
     assert [*registry.formats][:2] == ["shop", "akamai_datastream2"]
 
 
@@ -193,17 +193,17 @@ def test_a_file_that_cannot_be_used_is_told_with_its_place_and_stops_only_those_
         assert {one.name for one in registry.recognisable()} == {one.name for one in catalogue.recognisable()}
     (warning,) = own.warnings
     with pytest.raises(FormatError, match=rf"^format {path}{place}: .*{reason}") as caught:
-        registry.format("mine")
+        registry.called("mine")
     assert warning == f"left out: {caught.value}"
-    assert registry.format("combined").name == "combined"
+    assert [one.name for one in registry.called("combined")] == ["combined"]
     with pytest.raises(FormatError, match=reason):
-        registry.format(str(path))
+        registry.called(str(path))
 
 
 def test_a_regular_expression_that_is_none_is_pointed_at_in_its_file(own):
     path = own.add("mine.toml", "regex = '(?P<ip>['")
     with pytest.raises(FormatStringError, match=rf"^format {path}: no regular .*\n    \(\?P<ip>\[\n           \^$"):
-        own.registry().format("mine")
+        own.registry().called("mine")
     assert "mine" not in own.registry().formats
 
 
@@ -293,7 +293,8 @@ def test_an_unchanged_log_has_no_format_file_read(own, make_log, run_import):
 
 def checked(own, text, name="mine.toml"):
     registry = own.registry()
-    return proof.of(registry.either(str(own.add(name, text))), registry)
+    (one,) = registry.either(str(own.add(name, text)))
+    return proof.of(one, registry)
 
 
 def sample(line, rest=""):
@@ -470,4 +471,5 @@ def test_all_that_is_wrong_is_shown_in_one_go_and_ends_with_code_2(own, run_here
 @pytest.mark.parametrize("name", [*catalogue.known(), *wrappers.known()])
 def test_all_that_comes_along_is_right(name):
     registry = Registry()
-    assert proof.of(registry.either(name), registry).is_right
+    (one,) = registry.either(name)
+    assert proof.of(one, registry).is_right

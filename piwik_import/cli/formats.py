@@ -102,12 +102,14 @@ def formats(
 
 
 def _shown(name: str, registry: Registry) -> str:
-    """Return a text that shows the format or wrapper called `name`."""
+    """Return a text that shows the wrapper or the formats called `name`."""
     from piwik_import.parsers import catalogue, wrappers
     from piwik_import.parsers.wrappers import Wrapper
 
-    found = registry.either(name)
-    return "\n".join(wrappers.describe(found) if isinstance(found, Wrapper) else catalogue.describe(found))
+    described = (
+        wrappers.describe(one) if isinstance(one, Wrapper) else catalogue.describe(one) for one in registry.either(name)
+    )
+    return "\n\n".join(map("\n".join, described))
 
 
 def _check(names: Sequence[str], registry: Registry) -> int:
@@ -120,13 +122,12 @@ def _check(names: Sequence[str], registry: Registry) -> int:
     code = 0
     for name in names:
         try:
-            found = proof.of(registry.either(name), registry)
+            for found in [proof.of(one, registry) for one in registry.either(name)]:
+                click.echo(str(found))
+                code = code if found.is_right else UsageError.exit_code
         except UsageError as error:
             click.echo(str(error))
             code = error.exit_code
-        else:
-            click.echo(str(found))
-            code = code if found.is_right else UsageError.exit_code
     return code
 
 

@@ -18,7 +18,7 @@ class Choice:
     """The options that describe the lines, as given."""
 
     format: str | None = None
-    """Name of a format, a file that describes one, or the name of one in `log_format_from`."""
+    """Name of a format, or of several; a file that describes one; or the name of one in `log_format_from`."""
     log_format: str | None = None
     log_format_from: Path | None = None
     log_format_regex: str | None = None
@@ -33,10 +33,11 @@ class Choice:
         `registry` knows the names; without it they are those of the formats that come along.
         """
         self._check()
+        called = (registry or Registry()).called
         if names := goaccess.ours(self.log_format or ""):
             if self._times != goaccess.USUAL:
                 raise UsageError(f"--log-format {self.log_format} knows its times: leave out what describes them.")
-            return tuple([(registry or Registry()).format(name) for name in names])
+            return tuple([one for name in names for one in called(name)])
         if self.log_format is not None:
             made = logformat.read(self.log_format, times=self._times)
             forms.try_out(made)
@@ -46,7 +47,7 @@ class Choice:
         if self.log_format_from is not None:
             return from_configuration(self.log_format_from, self.format)
         if self.format is not None:
-            return ((registry or Registry()).format(self.format),)
+            return tuple(called(self.format))
         return ()
 
     def _check(self) -> None:

@@ -6,7 +6,7 @@ nobody's name. Files and plug-ins that cannot be used are told of, once, and sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -72,21 +72,26 @@ class Registry:
         """Return the formats that are tried on a log of which nobody has said what it is."""
         return [one for one in self.formats.values() if one.recognised]
 
-    def format(self, name: str) -> Definition:
-        """Return the format called `name`, be it by an alias, or that the file `name` describes. Raises UsageError."""
+    def called(self, name: str) -> Sequence[Definition]:
+        """Return the format called `name`, or that the file `name` describes; or all that have it as an alias.
+
+        Of the aliases the user's own go before those that come along, and these before those of plug-ins.
+
+        Raises UsageError.
+        """
         path = Path(name) if name.endswith(".toml") else _files(self.folder).get(name)
         if path is not None:
-            return read(path)
+            return [read(path)]
         if name in catalogue.known():
-            return catalogue.known()[name]
+            return [catalogue.known()[name]]
         if name in self._installed:
-            return _definition(self._installed[name])
-        for one in self._in_turn():
-            if name in one.aliases:
-                return one
+            return [_definition(self._installed[name])]
+        for several in self._in_turn():
+            if found := [one for one in several.values() if name in one.aliases]:
+                return found
         if "/" in name or Path(name).is_file():
             raise FormatError(name, "no such format; the name of a file that describes one ends in .toml.")
-        return catalogue.named(name)
+        return [catalogue.named(name)]
 
     def wrapper(self, name: str) -> Wrapper:
         """Return the wrapper called `name`, or that the file `name` describes; ``a in b`` is `a` with `b` around it.
@@ -104,13 +109,13 @@ class Registry:
         names = ", ".join(self.wrappers)
         raise UsageError(f"--wrapper {printable(name)}: there is no such wrapper; there are {names}; or none.")
 
-    def either(self, name: str) -> Definition | Wrapper:
-        """Return the wrapper or the format called `name`, or that the file `name` describes. Raises UsageError."""
+    def either(self, name: str) -> Sequence[Definition | Wrapper]:
+        """Return the wrapper, or as `called` the formats, of that name. Raises UsageError."""
         if name.endswith(".toml"):
             is_wrapper = wrappers.describes_one(Path(name))
         else:
             is_wrapper = name in wrappers.known() or name in _files(self._around)
-        return self.wrapper(name) if is_wrapper else self.format(name)
+        return [self.wrapper(name)] if is_wrapper else self.called(name)
 
     def files(self) -> list[Path]:
         """Return the files of the user's own, be they right or wrong."""
@@ -126,11 +131,11 @@ class Registry:
             if (kind, name) in self._broken:
                 raise self._broken[kind, name]
 
-    def _in_turn(self) -> Iterator[Definition]:
-        """Yield all formats, those of plug-ins only if nobody has found what he sought before."""
-        yield from self.own.values()
-        yield from catalogue.known().values()
-        yield from self.plugged.values()
+    def _in_turn(self) -> Iterator[Mapping[str, Definition]]:
+        """Yield the user's formats, those that come along, and those of plug-ins only if nobody has stopped before."""
+        yield self.own
+        yield catalogue.known()
+        yield self.plugged
 
     @cached_property
     def _installed(self) -> Mapping[str, Installed]:
