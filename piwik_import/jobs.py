@@ -169,15 +169,27 @@ class Job:
         try:
             found = detection.recognise(self.source.name, lines, asked, around, given=self.given)
         except UnknownFormat:
-            if self.fixed is None:
+            meant = self._without_places(lines, around) if self.fixed is None else self.fixed.within(around[0])
+            if meant is None:
                 raise
-            found = self.fixed.within(around[0])
+            found = meant
         if not self.given:
             self.registry.check(found)
         if found.plugin is not None and self.hints.fields:
             raise UsageError(f"--field is not for the format {found.name}: the code of a plug-in finds its fields.")
-        forms.check_places(next((one for one in self.candidates if one.name == found.name), found), self.hints)
+        plain = next((one for one in self.candidates if one.name == found.name), found)
+        forms.check_places(plain.within(found.wrapper), self.hints, lines)
         return self.as_asked(found, year=True)
+
+    def _without_places(self, lines: Sequence[str], around: Sequence[Wrapper | None]) -> Definition | None:
+        """Return the format with columns that would fit if the user had not said where fields lie, if there is one."""
+        if not self.hints.fields:
+            return None
+        elsewhere = [one.read_as(replace(self.hints, fields={})) for one in self.candidates if one.columns is not None]
+        try:
+            return detection.recognise(self.source.name, lines, elsewhere, around)
+        except UnknownFormat:
+            return None
 
     def as_asked(self, found: Definition, *, year: bool = False) -> Definition:
         """Return a format as the user says that it is to be read, and with the `year` of times that name none."""

@@ -88,6 +88,57 @@ def test_the_user_may_say_which_column_gives_a_field():
     assert record_of(fields, line.format("-"), form).host == "example.org"
 
 
+PROXIED = """\
+#Software: Microsoft Internet Information Services 10.0
+#Fields: date time c-ip cs-method cs-uri-stem sc-status x-real-ip
+2026-11-21 09:15:02 10.0.0.1 GET /a 200 192.0.2.1
+#Fields: date time c-ip cs-method cs-uri-stem sc-status
+2026-11-21 09:15:04 10.0.0.3 GET /b 200
+#Fields: date time c-ip cs-method cs-uri-stem sc-status x-real-ip
+2026-11-21 09:15:05 10.0.0.1 GET /c 200 192.0.2.3
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "iis"], ["--wrapper", "none"]], ids=" ".join)
+@pytest.mark.parametrize("field", ["ip", "time", "path"])
+def test_a_field_in_a_column_that_the_log_does_not_have_is_refused_with_those_it_has(
+    field, options, run_here, tmp_path
+):
+    log = tmp_path / "u_ex.log"
+    log.write_text(PROXIED)
+    outcome = run_here("--dry-run", *options, "--field", f"{field}=x-rael-ip", log)
+    assert outcome.code == 2
+    assert f"--field {field}: the log has no column x-rael-ip; it has date, time, c-ip, " in outcome.stderr
+
+
+def test_lines_under_a_header_without_the_column_of_a_field_are_invalid(dry_run, tmp_path):
+    log = tmp_path / "u_ex.log"
+    log.write_text(PROXIED)
+    report, entries = dry_run(log, fields={"ip": ["x-real-ip"]})
+    assert [(entry.line, report.bad) for entry in entries] == [(3, 1), (7, 1)]
+    fates = [*W3C_LOG.read_as(Hints(fields={"ip": ["X-Real-IP"]})).records(PROXIED.splitlines())]
+    assert str(fates[1]) == "there is no column x-real-ip, as --field ip has it"
+
+
+def test_the_user_may_name_another_column_for_the_headers_that_lack_the_first(dry_run, tmp_path):
+    log = tmp_path / "u_ex.log"
+    log.write_text(PROXIED)
+    _, entries = dry_run(log, fields={"ip": ["x-real-ip", "c-ip"]})
+    assert [entry.query.partition("cip=")[2].partition("&")[0] for entry in entries] == [
+        "192.0.2.1",
+        "10.0.0.3",
+        "192.0.2.3",
+    ]
+
+
+def test_a_column_that_a_later_header_has_may_give_a_field(dry_run, tmp_path):
+    log = tmp_path / "u_ex.log"
+    _, _, rest = PROXIED.partition("#Fields: date time c-ip cs-method cs-uri-stem sc-status\n")
+    log.write_text(f"#Fields: date time c-ip cs-method cs-uri-stem sc-status\n{rest}")
+    report, entries = dry_run(log, fields={"ip": ["x-real-ip"]})
+    assert ([entry.line for entry in entries], report.bad) == ([4], 1)
+
+
 @pytest.mark.parametrize(
     ("fields", "line", "expected"),
     [

@@ -8,7 +8,7 @@ separated, quoted and encoded differs from server to server, and is the format's
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -42,6 +42,8 @@ class Columns:
     """Names of columns, or beginnings of ``#Software: …``, of which the header of such a log has one."""
     regexes: Mapping[str, str] = field(default_factory=dict)
     """Name of a column → expression whose named groups are fields too."""
+    asked: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Field → names of columns, of which the user says that they give it: a header has one of them."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -55,6 +57,12 @@ class Columns:
     def names(self, header: Header) -> list[str]:
         """Return the names of the columns under a header."""
         return (header if header.fields else header._replace(fields=self.default)).names
+
+    def lacks(self, headers: Sequence[Header]) -> Iterator[str]:
+        """Yield the fields that the user wants of columns of which none is under any of the headers."""
+        if self.asked:
+            names = {name for header in headers for name in plain_names(self.names(header))}
+            yield from (field for field, several in self.asked.items() if names.isdisjoint(several))
 
     def claims(self, header: Header) -> bool:
         """Tell whether logs with this header are what the format is made for."""
@@ -105,6 +113,8 @@ def compile_columns(columns: Columns, header: Header, wanted: Sequence[str] = ()
     picks = pick_fields(columns, cutter.names, header)
     if not cutter.names:
         return _refuse("no #Fields line says what its columns are; --w3c-fields can say it")
+    if lacking := [*columns.lacks([header])]:
+        return _refuse(f"there is no column {' or '.join(columns.asked[lacking[0]])}, as --field {lacking[0]} has it")
     if "time" not in picks:
         return _refuse("#Fields names no column for the time, and of a time of day alone no #Date says the day")
     if not {*REQUESTS} & picks.keys():

@@ -18,6 +18,7 @@ from piwik_import.hints import Hints
 from piwik_import.parsers import client_address, paths, regex
 from piwik_import.parsers.columns import Columns, is_whole, read_form
 from piwik_import.parsers.fields import FIELDS
+from piwik_import.parsers.headers import Header
 from piwik_import.parsers.pattern import FORWARDED, TOKEN
 from piwik_import.parsers.record import BadLine, Record
 
@@ -170,8 +171,15 @@ def _placed(definition: Definition, hints: Hints) -> Definition:
     return replace(definition, pattern=pattern)
 
 
-def check_places(definition: Definition, hints: Hints) -> None:
-    """Raise UsageError if a field is to lie in a piece that the pattern of a format does not have."""
+def check_places(definition: Definition, hints: Hints, lines: Sequence[str] = ()) -> None:
+    """Raise UsageError if a field is to lie where a format has nothing, nor has any header among `lines` a column."""
+    if definition.columns is not None and hints.fields:
+        columns = _placed_columns(definition.columns, hints.fields)
+        headers = [section.header for section in definition.sections(Header(), lines)]
+        for name in columns.lacks(headers):
+            there = dict.fromkeys(one for header in headers for one in columns.names(header) if one not in "[]")
+            asked = " or ".join(map(printable, columns.asked[name]))
+            raise UsageError(f"--field {name}: the log has no column {asked}; it has {printable(', '.join(there))}.")
     if definition.pattern is None:
         return
     for name, specs in hints.fields.items():
@@ -210,7 +218,8 @@ def _placed_columns(columns: Columns, fields: Mapping[str, Sequence[str]]) -> Co
             column, _, form = one.partition(":")
             placed.setdefault(column.lower(), []).append(_joined(name, form))
     others = {name: specs for name, specs in columns.fields_of.items() if name not in placed}
-    return replace(columns, fields_of=placed | others)
+    asked = {name: [one.partition(":")[0].lower() for one in specs] for name, specs in fields.items()}
+    return replace(columns, fields_of=placed | others, asked=asked)
 
 
 def _place(pattern: str, specs: Sequence[str]) -> tuple[str, str] | None:
